@@ -1,0 +1,272 @@
+"""The command line: `python -m crawler [options] SEED...` and `python -m crawler status [LEDGER]`.
+
+Names of options and exit codes are an interface. This module turns words into a `Config` and seeds, signals into a
+`Stop`, and errors into one sentence and an exit code; it knows nothing of how a crawl works. Runs in the coordinator.
+
+Exit codes: 0 finished, or a budget was reached · 1 unexpected error · 2 usage, config or seeds unusable · 4 no seed
+gave a page · 5 storage · 128 + n stopped by signal n (130 Ctrl-C, 143 SIGTERM), resumable with the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from crawler.config import VERSION, Config, read_config
+from crawler.errors import CrawlerError, UsageError
+from crawler.model import INTERRUPTED
+
+log = logging.getLogger("crawler")
+
+DEFAULT_LEDGER = "crawl.db"
+NO_SEED_GAVE_A_PAGE = 4
+
+#: group → (flags, config key or None, metavar, help, how often); defaults are those of `Config`
+_OPTIONS: dict[str, list[tuple[tuple[str, ...], str, str, str]]] = {
+    "what is crawled": [
+        (("--depth",), "max_depth", "N", "follow links so many steps from a seed; 0: the seeds only, -1: no limit"),
+        (("--max-pages",), "max_pages", "N", "stop when the ledger has so many pages; 0: no limit"),
+        (("--max-time",), "max_seconds", "SECONDS", "stop this run after so long; 0: no limit"),
+        (("--scope",), "scope", "page|prefix|host|any", "how far from a seed links are followed"),
+        (("--include",), "include", "REGEX", "only URLs that match one of these (repeatable)"),
+        (("--exclude",), "exclude", "REGEX", "no URL that matches any of these (repeatable)"),
+    ],
+    "politeness": [
+        (("--delay",), "delay_seconds", "SECONDS", "between two requests to a host"),
+        (("--per-host",), "per_host", "N", "requests in flight to a host; above 1 only without delay"),
+        (("-U", "--user-agent"), "user_agent", "TEXT", "how the crawler names itself"),
+        (("-H", "--header"), "headers", "NAME:VALUE", "a header of every request (repeatable)"),
+    ],
+    "requests": [
+        (("--transport",), "transport", "NAME", "how requests are sent: requests"),
+        (("-c", "--concurrency"), "concurrency", "N", "requests in flight, all hosts together"),
+        (("--timeout",), "timeout_seconds", "SECONDS", "for a whole request, from the name look-up to the last byte"),
+        (("--retries",), "retries", "N", "after a failure that may pass"),
+        (("--allow-private",), "allow_private", "CIDR", "addresses that are not public, yet may be asked (repeatable)"),
+    ],
+    "the machine": [
+        (("-p", "--processes"), "processes", "N", "worker processes; -1: one a core, 0: none at all"),
+        (("--parse",), "parse", "MODULE:FUNCTION", "called with each page; what it returns is stored as items"),
+    ],
+}
+_REPEATABLE = {"include", "exclude", "allow_private", "headers"}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the program with these words (the process's own by default) and return its exit code."""
+    words = list(sys.argv[1:] if words is None else words)
+    try:
+        if words[:1] == ["status"]:
+            return _status(words[1:])
+        return _crawl(words)
+    except CrawlerError as error:
+        print(f"poolcrawl: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except BrokenPipeError:  # our output was piped into something that has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _crawl(words: list[str]) -> int:
+    from crawler import report, session
+    from crawler.engine import Stop
+    from crawler.seeds import read_seeds
+
+    parser = _make_parser()
+    arguments = parser.parse_args(words)
+    _set_up_logging(arguments)
+    config = read_config(arguments.config, arguments.set or [], _read_flags(arguments))
+    _warn(config)
+    seeds, problems = read_seeds(arguments.seeds, sys.stdin)
+    for problem in problems:
+        log.warning("%s: %s: %s", problem.origin, report.printable(problem.text), problem.message)
+    if not seeds:
+        raise UsageError(
+            "there is no usable seed; name a URL, a host, a folder of HTML, or a file with one of them a line"
+        )
+    ledger = Path(arguments.ledger or config.ledger or DEFAULT_LEDGER)
+    if arguments.fresh and ledger.exists() and not arguments.yes:
+        _ask_whether_to_delete(ledger)
+    stop = Stop()
+    signals = _Signals(stop)
+    try:
+        ending = session.run(seeds, config, ledger, fresh=arguments.fresh, stop=stop)
+    except KeyboardInterrupt:
+        log.warning("stopped at once; nothing that was committed is lost: continue with the same command")
+        return 130
+    finally:
+        signals.restore()
+    return _conclude(ledger, ending.finish_reason, ending.had_ended, signals.received, quiet=arguments.quiet)
+
+
+def _conclude(ledger: Path, finish_reason: str, had_ended: bool, signal_number: int, *, quiet: bool) -> int:
+    """Print how the crawl ended, and return the exit code."""
+    from crawler import report
+
+    results = report.seed_results(ledger)
+    gave_page = any(seed.has_page for seed in results)
+    if not quiet:
+        report.print_summary(ledger, finish_reason, had_ended, results)
+    if finish_reason == INTERRUPTED:
+        return 128 + (signal_number or signal.SIGINT)
+    return 0 if gave_page or had_ended else NO_SEED_GAVE_A_PAGE
+
+
+def _status(words: list[str]) -> int:
+    from crawler import report
+
+    parser = argparse.ArgumentParser("poolcrawl status", description="Show where a crawl stands, running or not.")
+    parser.add_argument("ledger", nargs="?", default=DEFAULT_LEDGER, type=Path, help="(default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="as JSON, with keys that stay")
+    arguments = parser.parse_args(words)
+    if arguments.json:
+        print(json.dumps(report.status(arguments.ledger), indent=2))  # noqa: T201
+    else:
+        report.print_status(arguments.ledger)
+    return 0
+
+
+class _Signals:
+    """Ctrl-C and its like: the first stops the crawl gently, the second at once."""
+
+    def __init__(self, stop: Any) -> None:
+        self.received = 0
+        self._stop = stop
+        self._before = {number: signal.signal(number, self._handle) for number in _stopping_signals()}
+
+    def restore(self) -> None:
+        """Put the handlers back that were there."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received:
+            for each in self._before:
+                signal.signal(each, signal.SIG_IGN)
+            raise KeyboardInterrupt
+        self.received = number
+        self._stop(INTERRUPTED)
+        os.write(2, b"\nstopping: what is in flight has 10 s to end; once more to stop at once\n")
+
+
+def _stopping_signals() -> list[signal.Signals]:
+    # nohup and the like ignore SIGHUP on purpose: that stays so.
+    wanted = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    return [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "poolcrawl",
+        usage="python -m crawler [options] SEED...\n       python -m crawler status [LEDGER] [--json]",
+        description="Crawl from the seeds, politely and on all cores, into one SQLite file. "
+        "The same command again continues.",
+        epilog="Exit codes: 0 finished or budget reached, 1 unexpected error, 2 usage, 4 no seed gave a page, "
+        "5 storage, 130/143 stopped by a signal (the same command continues).",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "seeds",
+        nargs="+",
+        metavar="SEED",
+        help="a URL, a bare host, a folder of HTML, a file with one of them a line, or -",
+    )
+    defaults = Config()
+    for title, options in _OPTIONS.items():
+        group = parser.add_argument_group(title)
+        for flags, key, metavar, text in options:
+            default = getattr(defaults, key)
+            shown = f" (default: {default})" if default not in ((), {}, "") else ""
+            group.add_argument(
+                *flags, dest=key, metavar=metavar, help=text + shown.replace("%", "%%"), type=_type_of(key),
+                action="append" if key in _REPEATABLE else "store",
+            )  # fmt: skip
+    _add_other_options(parser)
+    return parser
+
+
+def _add_other_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("other")
+    group.add_argument("--ledger", type=Path, metavar="FILE", help=f"the SQLite file (default: {DEFAULT_LEDGER})")
+    group.add_argument(
+        "--config", type=Path, metavar="FILE", help="a TOML file (default: ./config.toml if it is there)"
+    )
+    group.add_argument("-s", "--set", action="append", metavar="KEY=VALUE", help="any key of the config (repeatable)")
+    group.add_argument("--no-robots", action="store_true", help="do not ask for or obey robots.txt")
+    group.add_argument("--fresh", action="store_true", help="delete the ledger and start over")
+    group.add_argument("--yes", action="store_true", help="do not ask before deleting")
+    group.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    group.add_argument("-v", "--verbose", action="store_true", help="say more")
+    group.add_argument("--log-file", type=Path, metavar="FILE", help="write the log there too")
+    group.add_argument("--no-progress", action="store_true", help="no line every few seconds")
+    group.add_argument("--version", action="version", version=f"poolcrawl {VERSION}")
+
+
+def _type_of(key: str) -> Any:
+    kind = type(getattr(Config(), key))
+    return kind if kind in (int, float) else str
+
+
+def _read_flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    keys = [key for options in _OPTIONS.values() for _, key, _, _ in options]
+    flags = {key: value for key in keys if (value := getattr(arguments, key)) is not None}
+    if "headers" in flags:
+        flags["headers"] = dict(_read_header(text) for text in flags["headers"])
+    if arguments.no_robots:
+        flags["obey_robots"] = False
+    if arguments.no_progress or arguments.quiet:
+        flags["log_seconds"] = 0.0
+    return flags
+
+
+def _read_header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise UsageError(f"--header {text!r}: expected NAME:VALUE, such as 'Accept-Language: de'")
+    return name.strip(), value.strip()
+
+
+def _warn(config: Config) -> None:
+    if not config.obey_robots:
+        log.warning("robots.txt is not obeyed: make sure that you may")
+    if config.per_host > 1 and config.delay_seconds > 0:
+        log.warning(
+            "per_host = %s has no effect with delay_seconds = %g: the delay counts from the end of the last exchange",
+            config.per_host, config.delay_seconds,
+        )  # fmt: skip
+
+
+def _ask_whether_to_delete(ledger: Path) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(f"--fresh would delete {ledger}: say --yes as well")
+    answer = input(f"delete {ledger} and start over? [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise UsageError(f"{ledger} was left as it is")
+
+
+def _set_up_logging(arguments: argparse.Namespace) -> None:
+    logger = logging.getLogger("crawler")
+    level = logging.ERROR if arguments.quiet else logging.DEBUG if arguments.verbose else logging.INFO
+    logger.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
+    console = logging.StreamHandler(sys.stderr)
+    console.setLevel(level)
+    handlers: list[logging.Handler] = [console]
+    if arguments.log_file is not None:
+        try:
+            handlers.append(logging.FileHandler(arguments.log_file, encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"cannot write the log file {arguments.log_file}: {error.strerror}") from error
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    logger.propagate = False

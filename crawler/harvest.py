@@ -1,0 +1,237 @@
+"""What an answer gives the ledger: the page row, the links worth offering, the items, and how the visit ended.
+
+Pure but for the user's parse hook: an answer goes in, a `Harvest` comes out. Which response is a success, which is
+tried again and which is the end is decided here, by the tables of `model`, `politeness` and `robots`. Called by the
+worker's pump for one page at a time; must not know the network, the ledger or any process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from crawler import parse, politeness, robots, urls
+from crawler.config import ROBOTS_TOKEN, Config
+from crawler.extract import Page, run_hook
+from crawler.model import (
+    DONE,
+    FAILED,
+    PREREQUISITE,
+    QUEUED,
+    RETRY,
+    ROBOTS,
+    Answer,
+    Candidate,
+    ItemRow,
+    Outcome,
+    PageRow,
+    Result,
+    RobotsRow,
+    Visit,
+)
+from crawler.offers import Offers
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+CACHED_LINKS = 32_768  # in each of the link cache's two halves
+
+
+class Harvest(NamedTuple):
+    """What one answer gave."""
+
+    outcome: Outcome
+    result: Result
+    reported: list[str]  # links that may be remembered as reported, once the result is on its way
+
+
+class LinkCache:
+    """Which links were reported lately, and with which depth.
+
+    So that the hundred navigation links of a page are not sent a thousand times. Two halves: when the young one is
+    full it becomes the old one, and the old one is forgotten. Forgetting only costs a candidate that the sieve drops.
+    """
+
+    def __init__(self) -> None:
+        self._young: dict[str, int] = {}
+        self._old: dict[str, int] = {}
+
+    def unreported(self, links: list[str], depth: int) -> list[str]:
+        """Return the links that were not reported with this depth or a smaller one."""
+        young, old = self._young.get, self._old.get
+        return [url for url in links if young(url, old(url, 1 << 30)) > depth]
+
+    def add(self, links: list[str], depth: int) -> None:
+        """Remember links as reported."""
+        if len(self._young) > CACHED_LINKS:
+            self._old, self._young = self._young, {}
+        self._young.update(dict.fromkeys(links, depth))
+
+
+class Harvester:
+    """Turns answers into harvests, for one crawl in one worker."""
+
+    def __init__(self, config: Config, offers: Offers, hook: Callable[..., object] | None) -> None:
+        self._config = config
+        self._offers = offers
+        self._hook = hook
+        self._cache = LinkCache()
+        self._encode_json = msgspec.json.Encoder().encode
+
+    def harvest(self, visit: Visit, answer: Answer) -> Harvest:
+        """Make a harvest of an answer. May raise on a bug only."""
+        if visit.hop == PREREQUISITE:
+            return self._harvest_robots(visit, answer)
+        if answer.reason:
+            return self._harvest_failure(visit, answer)
+        page = _page_row(visit, answer)
+        if answer.status == 429 or answer.status >= 500:
+            return self._harvest_server_error(visit, answer, page)
+        if answer.status in REDIRECTS and answer.header("location"):
+            return self._harvest_redirect(visit, answer, page)
+        return self._harvest_page(visit, answer, page)
+
+    def remember(self, harvest: Harvest) -> None:
+        """Take the links of an encoded harvest as reported."""
+        end = harvest.result.end
+        if harvest.reported and end is not None:
+            self._cache.add(harvest.reported, end.depth + 1)
+
+    def _harvest_page(self, visit: Visit, answer: Answer, page: PageRow) -> Harvest:
+        reported: list[str] = []
+        candidates: list[Candidate] = []
+        items: list[ItemRow] = []
+        content_type = answer.header("content-type")
+        if answer.body is not None and parse.is_html(content_type, answer.body[:512]):
+            text, page.charset = parse.decode(answer.body, content_type)
+            document = self._parse(text, visit, answer, page)
+            if 200 <= answer.status < 300:
+                follow = document.follow
+                if self._hook is not None:
+                    items, more = self._extract(visit, answer, page, document)
+                    follow = follow + more
+                reported = self._cache.unreported(follow, visit.depth + 1)
+                candidates = self._offers.links(reported, visit.depth, visit.id)
+        reason = "ok" if answer.status < 300 else "redirect" if answer.status < 400 else "client-error"
+        result = Result(visit.ended(DONE, reason), page, candidates, items)
+        return Harvest(_outcome(visit, answer, DONE, reason, has_page=True), result, reported)
+
+    def _parse(self, text: str, visit: Visit, answer: Answer, page: PageRow) -> parse.Document:
+        """Parse a page and fill in its row."""
+        x_robots_tag = ", ".join(value for name, value in answer.headers if name == "x-robots-tag")
+        document = parse.parse_html(
+            text, visit.url, obey_nofollow=self._config.obey_nofollow, x_robots_tag=x_robots_tag
+        )
+        page.title, page.meta_description, page.h1 = document.title, document.meta_description, document.h1
+        page.canonical, page.lang, page.meta_robots = document.canonical, document.lang, document.meta_robots
+        page.links_found, page.links_bad, page.nofollow = document.links_found, document.links_bad, document.nofollow
+        page.links = self._encode_json(document.links).decode()
+        return document
+
+    def _extract(
+        self, visit: Visit, answer: Answer, page: PageRow, document: parse.Document
+    ) -> tuple[list[ItemRow], list[str]]:
+        """Run the parse hook; return its items and the links that it adds."""
+        assert self._hook is not None  # noqa: S101  (for the type checker)
+        links = [link.url for link in document.links]
+        extracted = run_hook(self._hook, Page(visit.url, answer.status, answer.headers, answer.body or b"", links))
+        page.item_error = extracted.error
+        if extracted.follow:
+            known = set(links)
+            document.links.extend(parse.Link(url) for url in extracted.follow if url not in known)
+            page.links = self._encode_json(document.links).decode()
+        items = [ItemRow(visit.host_id, visit.seq, number, item) for number, item in enumerate(extracted.items)]
+        return items, extracted.follow
+
+    def _harvest_redirect(self, visit: Visit, answer: Answer, page: PageRow) -> Harvest:
+        location = answer.header("location")
+        target = urls.normalise(location, visit.url)
+        page.redirect_url = target or location[:2_000]
+        result = Result(visit.ended(DONE, "redirect"), page)
+        if target is not None:
+            scope = self._offers.scope
+            host = urls.split(target)[0]
+            if visit.depth == 0 and scope.widening(visit.host, host):
+                result.widened = host
+            result.candidates = self._offers.redirect(
+                target, visit.depth, visit.redirects, visit.id, certain=bool(result.widened)
+            )
+        outcome = _outcome(visit, answer, DONE, "redirect", has_page=True)
+        outcome.widened = result.widened
+        return Harvest(outcome, result, [])
+
+    def _harvest_server_error(self, visit: Visit, answer: Answer, page: PageRow) -> Harvest:
+        reason = "server-error"
+        if politeness.may_retry(reason, visit.attempts, self._config.retries):
+            result, what = Result(visit.ended(QUEUED, reason, f"status {answer.status}")), RETRY
+        else:
+            result, what = Result(visit.ended(FAILED, reason, f"status {answer.status}"), page), FAILED
+        outcome = _outcome(visit, answer, what, reason, has_page=result.page is not None)
+        outcome.host_failed = politeness.RETRIES[reason].host_failed
+        retry_after = answer.header("retry-after")
+        if retry_after:
+            outcome.retry_after_seconds = politeness.retry_after_seconds(retry_after, time.time())
+        return Harvest(outcome, result, [])
+
+    def _harvest_failure(self, visit: Visit, answer: Answer) -> Harvest:
+        retry = politeness.may_retry(answer.reason, visit.attempts, self._config.retries)
+        result = Result(visit.ended(QUEUED if retry else FAILED, answer.reason, answer.error, asked=answer.asked))
+        outcome = _outcome(visit, answer, RETRY if retry else FAILED, answer.reason)
+        outcome.host_failed = politeness.RETRIES[answer.reason].host_failed
+        return Harvest(outcome, result, [])
+
+    def _harvest_robots(self, visit: Visit, answer: Answer) -> Harvest:
+        row = RobotsRow(visit.host_id, "", visit.attempts + 1, answer.status, answer.reason, fetched_at=time.time())
+        target = urls.normalise(answer.header("location"), visit.url) if answer.status in REDIRECTS else None
+        if target is not None and visit.redirects < robots.MAX_REDIRECTS:
+            row.redirect_host, row.redirect_target = urls.split(target)
+            row.redirects, row.tries = visit.redirects + 1, 0
+        else:
+            give_up_seconds = self._config.robots_give_up_seconds
+            row.verdict = robots.verdict(answer.status, answer.reason, row.tries, visit.tried_seconds, give_up_seconds)
+            row.redirect_host, row.redirect_target, row.redirects = visit.host, visit.target, visit.redirects
+        if row.verdict == "rules":
+            row.body = robots.decode(answer.body or b"")
+            row.crawl_delay = robots.Rules(row.body, ROBOTS_TOKEN).crawl_delay
+        outcome = _outcome(visit, answer, ROBOTS, row.verdict or answer.reason)
+        outcome.host_failed = bool(answer.reason) or answer.status == 429 or answer.status >= 500
+        return Harvest(outcome, Result(robots=row), [])
+
+
+def _page_row(visit: Visit, answer: Answer) -> PageRow:
+    header = answer.header
+    size, digest = None, None
+    if answer.body is not None:
+        size = len(answer.body)
+        digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
+    elif (length := header("content-length")).isdecimal() and len(length) < 16:
+        size = int(length)
+    return PageRow(
+        visit.host_id,
+        visit.seq,
+        answer.status,
+        int(answer.started_at * 1000),
+        int(answer.elapsed_seconds * 1000),
+        content_type=header("content-type") or None,
+        size=size,
+        wire_size=answer.wire_size,
+        digest=digest,
+        ip=answer.ip or None,
+        http_version=answer.http_version or None,
+        etag=header("etag") or None,
+        last_modified=header("last-modified") or None,
+    )
+
+
+def _outcome(visit: Visit, answer: Answer, what: str, reason: str, *, has_page: bool = False) -> Outcome:
+    return Outcome(
+        visit.host_id,
+        visit.seq,
+        what,
+        reason,
+        has_page=has_page,
+        status=answer.status,
+        size=len(answer.body) if answer.body is not None else 0,
+    )

@@ -1,0 +1,196 @@
+"""How a run begins on a ledger: its row, which fences off older runs, and the seeds, in one transaction.
+
+Also decides what "the same command again" means: an unfinished ledger goes on, a finished one says so, other seeds are
+added, a larger limit goes on where the smaller one ended. Runs in the coordinator, which holds the ledger's lock.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from crawler import urls
+from crawler.config import VERSION, Config
+from crawler.ledger import schema
+from crawler.ledger.writer import Writer
+from crawler.model import LINK, MAX_PAGES
+from crawler.offers import Offers
+from crawler.scope import Scope
+
+
+class SeedRow(NamedTuple):
+    """A seed as the ledger keeps it."""
+
+    url: str  # normal form
+    origin: str  # "seeds.txt:3"
+    folder: str | None = None  # the folder that is served at this URL
+
+
+class Opening(NamedTuple):
+    """What a run starts from."""
+
+    run_id: int  # 0: there is nothing to do, `ended` says why, and no run was begun
+    key: bytes  # of the fingerprints
+    seeds: tuple[str, ...]  # all that this ledger ever had
+    new_seeds: int
+    ended: str
+    warnings: tuple[str, ...]
+
+
+class _Past(NamedTuple):
+    """The last run on a ledger."""
+
+    finish_reason: str | None
+    config: Config
+    normal_form: str
+
+
+def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
+    """Begin a run on an existing ledger, if there is anything left to do on it.
+
+    Raises:
+        UsageError, StorageError: the file is no ledger, or cannot be written.
+    """
+    connection = schema.connect(path, config.durability)
+    try:
+        key = _read_key(connection)
+        past = _read_past(connection)
+        known = {row[0] for row in connection.execute("SELECT url FROM seeds")}
+        new = [seed for seed in seeds if seed.url not in known]
+        everything = (*sorted(known), *(seed.url for seed in new))
+        retried = _seeds_to_retry(connection, past, seeds)
+        deepened = past is not None and _is_deeper(past.config.max_depth, config.max_depth)
+        ended = "" if new or retried or deepened else _why_ended(connection, past, config)
+        if past is not None and ended:
+            return Opening(0, key, everything, 0, ended, ())
+    finally:
+        connection.close()
+    offers = Offers(Scope(config.scope, everything, config.include, config.exclude), config.max_depth, key)
+    writer = Writer(path, 0, offers, durability=config.durability, obey_nofollow=config.obey_nofollow)
+    try:
+        with writer.transaction(lambda: _insert_run(writer.connection, config)):
+            _add_seeds(writer, new, key)
+            _retry_seeds(writer.connection, retried)
+            writer.count_reopened(len(retried))
+            if past is not None and deepened:
+                _offer_deeper(writer, past.config.max_depth)
+            writer.merge_all()
+    finally:
+        writer.close()
+    return Opening(writer.run_id, key, everything, len(new), "", _warnings(past, config))
+
+
+def served_folders(path: Path) -> dict[str, str]:
+    """Return the URL that each folder was served at, so that it is served there again."""
+    connection = schema.connect_read_only(path)
+    try:
+        return dict(connection.execute("SELECT folder, url FROM seeds WHERE folder IS NOT NULL"))
+    finally:
+        connection.close()
+
+
+def _read_key(connection: sqlite3.Connection) -> bytes:
+    connection.execute("INSERT OR IGNORE INTO _meta VALUES ('fingerprint_key', ?)", (secrets.token_bytes(16),))
+    return bytes(connection.execute("SELECT value FROM _meta WHERE key = 'fingerprint_key'").fetchone()[0])
+
+
+def _read_past(connection: sqlite3.Connection) -> _Past | None:
+    row = connection.execute("SELECT finish_reason, config, versions FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+    if row is None:
+        return None
+    # An older program may have had other options: they are no reason to refuse its ledger.
+    options = {key: value for key, value in json.loads(row[1]).items() if key in Config.__struct_fields__}
+    return _Past(row[0], msgspec.convert(options, Config), json.loads(row[2]).get("normal_form", ""))
+
+
+def _seeds_to_retry(connection: sqlite3.Connection, past: _Past | None, seeds: Sequence[SeedRow]) -> list[str]:
+    """Name the failed seeds of a ledger without a single page: there was no network, and now there may be."""
+    if past is None or connection.execute("SELECT 1 FROM _pages LIMIT 1").fetchone():
+        return []
+    failed = {row[0] for row in connection.execute("SELECT url FROM urls WHERE depth = 0 AND state = 'failed'")}
+    return [seed.url for seed in seeds if seed.url in failed]
+
+
+def _is_deeper(before: int, now: int) -> bool:
+    return before >= 0 and (now < 0 or now > before)
+
+
+def _why_ended(connection: sqlite3.Connection, past: _Past | None, config: Config) -> str:
+    if past is None:
+        return ""
+    waiting = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM _urls WHERE state = 'queued') OR EXISTS (SELECT 1 FROM _candidates)"
+    ).fetchone()[0]
+    if not waiting:
+        return "finished"
+    pages = connection.execute("SELECT total(pages) FROM runs").fetchone()[0]
+    return MAX_PAGES if past.finish_reason == MAX_PAGES and 0 < config.max_pages <= pages else ""
+
+
+def _insert_run(connection: sqlite3.Connection, config: Config) -> int:
+    versions = {
+        "poolcrawl": VERSION,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "normal_form": urls.NORMAL_FORM,
+    }
+    cursor = connection.execute(
+        "INSERT INTO runs (started, config, versions, candidates, merges) "
+        "SELECT ?, ?, ?, (SELECT count(*) FROM _candidates), coalesce(max(merges), 0) FROM runs",
+        (schema.utc_now(), msgspec.json.encode(config).decode(), json.dumps(versions)),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def _add_seeds(writer: Writer, new: Sequence[SeedRow], key: bytes) -> None:
+    execute = writer.connection.execute
+    candidates = []
+    for seed in new:
+        host, target = urls.split(seed.url)
+        execute("INSERT INTO seeds SELECT ?, ?, ?, max(id) FROM runs", seed)
+        execute("INSERT OR IGNORE INTO _hosts (host) VALUES (?)", (host,))
+        execute("UPDATE _hosts SET named = 1, local = max(local, ?) WHERE host = ?", (seed.folder is not None, host))
+        fingerprint = urls.fingerprint(seed.url, key)
+        candidates.append((fingerprint, host, target, LINK, 0, 0, None, None, False))
+    writer.add_candidates(candidates)
+
+
+def _retry_seeds(connection: sqlite3.Connection, retried: Sequence[str]) -> None:
+    for url in retried:
+        host, target = urls.split(url)
+        connection.execute(
+            "UPDATE _urls SET state = 'queued', reason = NULL, error = NULL, attempts = 0 "
+            "WHERE target = ? AND host_id = (SELECT id FROM _hosts WHERE host = ?)",
+            (target, host),
+        )
+        connection.execute(
+            "UPDATE _hosts SET robots_verdict = '', robots_tries = 0, robots_reason = '', failures = 0, retry_at = 0 "
+            "WHERE host = ?",
+            (host,),
+        )
+
+
+def _offer_deeper(writer: Writer, before: int) -> None:
+    pages = writer.connection.execute(
+        "SELECT host_id, seq FROM _urls WHERE state = 'done' AND depth >= ?", (before,)
+    ).fetchall()
+    for page in pages:
+        writer.offer_again(page)
+
+
+def _warnings(past: _Past | None, config: Config) -> tuple[str, ...]:
+    if past is None:
+        return ()
+    found = []
+    if past.config.user_agent != config.user_agent:
+        found.append(f"this ledger was begun with another user agent: {past.config.user_agent}")
+    if past.normal_form != urls.NORMAL_FORM:
+        found.append(f"this ledger's URLs have the normal form {past.normal_form}, new ones {urls.NORMAL_FORM}")
+    return tuple(found)

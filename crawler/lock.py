@@ -1,0 +1,143 @@
+"""One crawler a ledger: a lock file beside it that names the holder, and the children that sign in there.
+
+`flock` on a file of our own: a kill releases it, and SQLite's own POSIX locks are left alone (they would be dropped by
+any open and close of the ledger's file in this process). Children write their pid and start time under the holder's, so
+that whoever holds the lock next can kill what a dead crawl left behind, frozen processes included, before it trusts
+that nobody else writes. Runs in the coordinator; `sign_in` in each child.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from crawler.errors import LedgerInUse, StorageError
+
+GONE_SECONDS = 5.0  # how long a SIGKILL may take
+
+
+class LedgerLock:
+    """The lock of one ledger; held from `acquire` to `release`, or to the death of this process."""
+
+    def __init__(self, ledger: Path) -> None:
+        self.path = ledger.with_name(ledger.name + "-lock")
+        self._ledger = ledger
+        self._fd = -1
+
+    def acquire(self) -> None:
+        """Take the lock, and kill what the last holder left behind.
+
+        Raises:
+            LedgerInUse: somebody else has it; the text names the pid.
+            StorageError: the file cannot be made.
+        """
+        while True:
+            try:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            except OSError as error:
+                raise StorageError(f"cannot write beside the ledger {self._ledger}: {error.strerror}") from error
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(fd)
+                raise LedgerInUse(
+                    f"the ledger {self._ledger} is in use by another crawl, process {holder(self._ledger)}: "
+                    "wait for it, stop it, or name another file with --ledger"
+                ) from error
+            if _is_same_file(fd, self.path):
+                break
+            os.close(fd)  # its last holder was just removing it
+        self._fd = fd
+        self._sweep()
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Kill the children that are left, remove the file, give the lock back."""
+        if self._fd >= 0:
+            self._sweep()
+            self.path.unlink(missing_ok=True)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _sweep(self) -> None:
+        lines = os.pread(self._fd, 1 << 20, 0).decode(errors="replace").splitlines()[1:]
+        signed = [(int(pid), born) for pid, _, born in (line.partition(" ") for line in lines) if pid.isdigit()]
+        kill(pid for pid, born in signed if birth(pid) == born)
+
+
+def holder(ledger: Path) -> str:
+    """Return the pid of the crawl that has this ledger, "" if none has."""
+    try:
+        fd = os.open(ledger.with_name(ledger.name + "-lock"), os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return os.pread(fd, 64, 0).split(b"\n")[0].decode(errors="replace") or "unknown"
+    else:
+        return ""
+    finally:
+        os.close(fd)
+
+
+def sign_in(path: Path) -> None:
+    """Write this process under the lock's holder: one line, one write."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(fd, f"{os.getpid()} {birth(os.getpid())}\n".encode())
+    finally:
+        os.close(fd)
+
+
+def kill(pids: Iterable[int]) -> None:
+    """SIGKILL processes by pid and wait until they are gone, `GONE_SECONDS` at most.
+
+    By pid: SIGTERM waits for ever in a stopped process, and `Process.kill()` does nothing once the fork server is dead.
+    """
+    killed = []
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        killed.append(pid)
+    deadline = time.monotonic() + GONE_SECONDS
+    while any(not is_gone(pid) for pid in killed) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def is_gone(pid: int) -> bool:
+    """Tell that a process has ended (a zombie has)."""
+    return birth(pid) == ""
+
+
+def birth(pid: int) -> str:
+    """Return a text that tells a process from a later one with the same pid; "" if it has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return "" if Path("/proc/self/stat").exists() else _birth_by_ps(pid)
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _birth_by_ps(pid: int) -> str:
+    shown = subprocess.run(  # noqa: S603  (fixed words and a number)
+        ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    state, _, started = shown.partition(" ")
+    return "" if not shown or state.startswith("Z") else started.strip()
+
+
+def _is_same_file(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False

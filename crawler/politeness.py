@@ -1,0 +1,83 @@
+"""Politeness: which failure is tried again, and how long a host is left alone. Pure: the clock is handed in.
+
+The same rules derive decisions live and at a restart, from the same facts: when the host was last asked, how often it
+failed in a row, what it said in Retry-After. No randomness: the jitter is a hash, so a restart decides alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple
+
+MAX_RETRY_AFTER_SECONDS: Final = 3_600.0  # more is cut: a header must not end a crawl
+MAX_JITTER: Final = 0.25
+
+
+class Retry(NamedTuple):
+    """What a kind of failure means."""
+
+    retried: bool  # it may pass
+    host_failed: bool  # it counts towards the host's failures in a row
+
+
+RETRIES: Final[dict[str, Retry]] = {
+    "server-error": Retry(retried=True, host_failed=True),
+    "timeout": Retry(retried=True, host_failed=True),
+    "refused": Retry(retried=True, host_failed=True),
+    "reset": Retry(retried=True, host_failed=True),
+    "dns": Retry(retried=True, host_failed=True),
+    "bad-response": Retry(retried=True, host_failed=True),
+    "truncated": Retry(retried=True, host_failed=False),
+    "tls": Retry(retried=False, host_failed=True),
+    "too-large": Retry(retried=False, host_failed=False),
+    "blocked-address": Retry(retried=False, host_failed=False),
+    "internal-error": Retry(retried=False, host_failed=False),
+}
+
+
+def may_retry(reason: str, attempts: int, retries: int) -> bool:
+    """Tell whether a URL that was tried `attempts` times before this failure is to be tried again."""
+    return RETRIES[reason].retried and attempts < retries
+
+
+def wait_seconds(host: str, failures: int, delay_seconds: float, base_seconds: float, max_seconds: float) -> float:
+    """Return how long a host is left alone after the end of an exchange.
+
+    Its delay; after `failures` failures in a row base * 2 ** (failures - 1), at most max, plus up to a quarter of
+    jitter, and never less than the delay.
+    """
+    if failures <= 0:
+        return delay_seconds
+    backoff = min(base_seconds * 2.0 ** min(failures - 1, 60), max_seconds)
+    digest = hashlib.blake2b(f"{host} {failures}".encode(), digest_size=2).digest()
+    jitter = 1.0 + MAX_JITTER * int.from_bytes(digest, "little") / 0xFFFF
+    return max(delay_seconds, backoff * jitter)
+
+
+def due_in_seconds(asked_at: float, retry_at: float, now: float, wait: float) -> float:
+    """Return in how many seconds a host may be asked, from facts of the wall clock (Unix times; 0: never).
+
+    Clamped: a clock that was set back or forward costs one full wait at most, and no host is forgotten for days.
+    """
+    since = asked_at + wait - now if asked_at else 0.0
+    named = retry_at - now if retry_at else 0.0
+    return max(0.0, min(since, wait), named if named <= MAX_RETRY_AFTER_SECONDS else 0.0)
+
+
+def retry_after_seconds(header: str, now: float) -> float:
+    """Read a Retry-After header: seconds or a date (RFC 9110, section 10.2.3); 0 for nonsense, at most an hour.
+
+    Args:
+        now: Unix time.
+    """
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:12])
+    else:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return 0.0
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else 0.0

@@ -1,0 +1,264 @@
+"""Pools of one that outlive their workers: what a worker's life is made of, and what ends it.
+
+N executors of one process each, not one executor of N: a dead process breaks its own pool only, we know which visits it
+held, and it can be killed. `Life` is one generation of one worker: an executor, the pids it ever had, the visits it
+holds, the calls under way (two at most). A life is never mended: it is retired when all its calls are back, and a new
+one takes its place, in the main loop (replacing an executor in its own callback deadlocks on Python 3.12).
+
+`Processes` and `Threads` are the two kinds of crawl: the same names, so that the engine does not know which it runs on.
+Everything here runs in the coordinator, but for `enter_child`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from crawler.errors import UsageError
+from crawler.lock import is_gone, kill, sign_in
+from crawler.model import Visit, VisitId
+
+CLOSE_AFTER_SECONDS = 0.5  # a worker is dead and its calls are still open: it died while it wrote a result
+LATE_SECONDS = 5.0  # beyond page_deadline_seconds, at which a worker should end itself
+MAX_STRIKES = 2
+MAX_DEATHS_ALONE = 10
+PRELOAD = ["crawler.worker", "crawler.consumer", "crawler.transports.requests"]
+
+
+def enter_child(lock_file: Path) -> None:
+    """Make a child process of ours safe to leave alone: it ignores Ctrl-C, signs in, and dies with its parent.
+
+    Not PR_SET_PDEATHSIG, which follows the parent's *thread*.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    # The lock file is gone where the crawl is over; then so is the parent.
+    with contextlib.suppress(FileNotFoundError):
+        sign_in(lock_file)
+
+
+def _die_with(parent: Any) -> None:
+    parent.join()
+    os._exit(71)
+
+
+class Mark:
+    """The tag of the visit that a worker without a process of its own is parsing: nobody reads it after a death."""
+
+    value = 0
+
+
+class Processes:
+    """Real processes, by fork server where there is one."""
+
+    are_processes = True
+
+    def __init__(self, start_method: str) -> None:
+        if start_method == "auto":
+            start_method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        context: Any = multiprocessing.get_context(start_method)
+        self._context = context
+        if start_method == "forkserver":
+            context.set_forkserver_preload(PRELOAD)
+        self.JoinableQueue = context.JoinableQueue
+        self.Process = context.Process
+        self.Lock = context.Lock
+        self.SimpleQueue = context.SimpleQueue
+
+    def mark(self) -> Any:
+        """Make a mark that survives the worker's death."""
+        return self._context.RawValue("q", 0)
+
+    def executor(self, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> Executor:
+        """Make a pool of one."""
+        return ProcessPoolExecutor(1, self._context, initializer, arguments)
+
+    def dismiss(self, consumers: Iterable[Any], q: Any) -> None:
+        """End consumers, whatever they are doing, and let go of their queue."""
+        kill(consumer.pid for consumer in consumers if consumer.pid)
+        if q is not None:
+            # The feeder may be blocked in a full pipe: without a reader it gets EPIPE and ends.
+            q._ignore_epipe = True
+            q._reader.close()
+
+    def are_alive(self, consumers: Iterable[Any]) -> bool:
+        """Tell that no consumer has ended."""
+        return not connection.wait([consumer.sentinel for consumer in consumers], 0)
+
+
+class Threads:
+    """No processes at all: for mocks, notebooks and debuggers."""
+
+    are_processes = False
+    JoinableQueue = queue.Queue
+    Process = threading.Thread
+    Lock = threading.Lock
+    SimpleQueue = queue.SimpleQueue
+
+    def mark(self) -> Any:
+        """Make a mark."""
+        return Mark()
+
+    def executor(self, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> Executor:
+        """Make a pool of one thread."""
+        return ThreadPoolExecutor(1, "crawl-worker", initializer, arguments)
+
+    def dismiss(self, consumers: Iterable[Any], q: Any) -> None:
+        """End consumers: a thread cannot be killed, so each is sent a None, the oldest end marker there is."""
+        if q is not None:
+            for _ in consumers:
+                q.put(None)
+
+    def are_alive(self, consumers: Iterable[Any]) -> bool:
+        """Tell that no consumer has ended."""
+        return all(consumer.is_alive() for consumer in consumers)
+
+
+def choose_kind(workers: int, start_method: str) -> Processes | Threads:
+    """Return the kind of crawl for so many workers.
+
+    Raises:
+        UsageError: this process may not have children.
+    """
+    if workers == 0:
+        return Threads()
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UsageError(
+            "crawl() was called while a child process imports your script: put the call under "
+            'if __name__ == "__main__": or use Config(processes=0)'
+        )
+    if multiprocessing.current_process().daemon:
+        raise UsageError(
+            "a daemon process may have no children: start it with daemon=False, or use Config(processes=0)"
+        )
+    return Processes(start_method)
+
+
+class Life:
+    """One life of one worker."""
+
+    def __init__(
+        self, worker: int, generation: str, pool: Executor, mark: Any, tear_down: Callable[[str], None]
+    ) -> None:
+        self.worker = worker
+        self._tear_down = tear_down  # frees what the worker has in *this* process: all of it, without processes
+        self.generation = generation
+        self.pool = pool
+        self.mark = mark
+        self.held: dict[VisitId, Visit] = {}
+        self.pauses: set[int] = set()  # hosts that failed elsewhere, to be told with the next call
+        self.calls = 0
+        self.has_returned = False
+        self.is_alone = False  # reserved for one suspect visit
+        self.error = ""  # why no more calls are made
+        self.is_retired = False
+        self._since = 0.0  # when the call under way began
+        self._pids: set[int] = set()
+        self._dead_since = 0.0
+        self._writer_closed = False
+
+    def __repr__(self) -> str:
+        return f"<Life {self.generation}: {len(self.held)} held, {self.calls} calls, {self.error or 'well'}>"
+
+    def called(self, visits: Iterable[Visit], now: float) -> None:
+        """Take note of a call."""
+        if self.calls == 0:
+            self._since = now
+        self.calls += 1
+        self.held.update((visit.id, visit) for visit in visits)
+
+    def returned(self, error: str, now: float) -> None:
+        """Take note of a call's end; what the calls behind it are given begins now."""
+        self.calls -= 1
+        self._since = now
+        if error:
+            self.error = self.error or error
+        else:
+            self.has_returned = True
+
+    def check(self, now: float, deadline_seconds: float) -> str:
+        """Look after the processes behind the open calls: called every few hundredths of a second.
+
+        Returns what is wrong, if anything new is.
+        """
+        pids = self.pids()
+        if not pids or not self.calls:
+            return ""
+        if any(is_gone(pid) for pid in pids):
+            self._dead_since = self._dead_since or now
+            if now - self._dead_since > CLOSE_AFTER_SECONDS and not self._writer_closed:
+                # Half a result is in the pipe, and we hold a writing end ourselves: it would never end.
+                self._writer_closed = True
+                with contextlib.suppress(OSError, AttributeError):
+                    self.pool._result_queue._writer.close()  # type: ignore[attr-defined]
+            return ""
+        if now - self._since > deadline_seconds + LATE_SECONDS:
+            self._since = now
+            kill(pids)
+            return f"worker {self.worker} did not come back from a call for {deadline_seconds:g} s and was killed"
+        return ""
+
+    def pids(self) -> set[int]:
+        """Return the pids that this pool has had so far."""
+        processes = getattr(self.pool, "_processes", None) or {}
+        self._pids.update(list(processes))
+        return self._pids
+
+    def end(self) -> threading.Thread:
+        """Kill what is left of it; its pool shuts down in the thread that is returned, which may be joined."""
+        kill(self.pids())
+        if self.calls and not self._writer_closed and self._pids:
+            self._writer_closed = True
+            with contextlib.suppress(OSError, AttributeError):
+                self.pool._result_queue._writer.close()  # type: ignore[attr-defined]
+        thread = threading.Thread(target=self._shut_down, daemon=True)
+        thread.start()
+        return thread
+
+    def _shut_down(self) -> None:
+        self.pool.shutdown(cancel_futures=True)
+        self._tear_down(self.generation)
+
+
+class Suspects:
+    """Which visits may be killing their workers.
+
+    Only a *marked* death is a strike: the page was being parsed. Deaths without a mark only isolate: slow innocent
+    pages share many workers' deaths. One strike and the visit runs alone; two end it.
+    """
+
+    def __init__(self) -> None:
+        self._strikes: Counter[VisitId] = Counter()
+        self._deaths: Counter[VisitId] = Counter()
+
+    def died_with(self, visit: Visit, *, marked: bool, alone: bool) -> str:
+        """Take note that a visit's worker died; return why the visit must end, "" if it need not."""
+        self._deaths[visit.id] += 1
+        if marked:
+            self._strikes[visit.id] += 1
+        if self._strikes[visit.id] >= MAX_STRIKES:
+            return "its worker died while parsing it, twice"
+        if alone and self._deaths[visit.id] >= MAX_DEATHS_ALONE:
+            return f"its worker died {MAX_DEATHS_ALONE} times with it"
+        return ""
+
+    def is_suspect(self, visit: Visit) -> bool:
+        """Tell that a visit must run alone."""
+        return self._strikes[visit.id] > 0 or self._deaths[visit.id] >= 2
+
+    def acquit(self, visit_id: VisitId) -> None:
+        """Forget a visit that has ended."""
+        self._strikes.pop(visit_id, None)
+        self._deaths.pop(visit_id, None)

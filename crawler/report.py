@@ -1,0 +1,265 @@
+"""What a ledger says, for programs (`Report`, `status`) and for people (`summary`).
+
+Reads through the public views only, so that what we show is what anybody can query. Runs in the process that asks;
+works on the ledger of a running crawl. Text from the network passes `printable` before it reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from crawler import lock
+from crawler.ledger import schema
+from crawler.progress import readable_bytes
+
+SHOWN_SEEDS = 20
+EXAMPLE_QUERY = "select url, status, title from pages limit 10"
+
+
+class PageRecord(NamedTuple):
+    """A row of the view pages."""
+
+    url: str
+    status: int
+    fetch_time: str
+    elapsed_ms: int
+    content_type: str | None
+    charset: str | None
+    size: int | None
+    digest: str | None
+    title: str | None
+    meta_description: str | None
+    h1: str | None
+    canonical: str | None
+    lang: str | None
+    meta_robots: str | None
+    redirect_url: str | None
+    depth: int
+    via: str | None
+    item_error: str | None
+
+
+class UrlRecord(NamedTuple):
+    """A row of the view urls."""
+
+    url: str
+    state: str
+    reason: str | None
+    error: str | None
+    depth: int
+    via: str | None
+    hop: str
+    attempts: int
+
+
+class LinkRecord(NamedTuple):
+    """A link of a page."""
+
+    source: str
+    url: str
+    text: str
+    rel: str
+
+
+class ItemRecord(NamedTuple):
+    """What a parse hook extracted."""
+
+    url: str
+    item: dict[str, Any]
+
+
+class Report:
+    """What a crawl left: counts, and iterators over its ledger.
+
+    A context manager: leaving it removes the ledger if that was a temporary one.
+    """
+
+    def __init__(self, ledger: Path, finish_reason: str, temporary: Path | None = None) -> None:
+        self.ledger = ledger
+        self.finish_reason = finish_reason
+        self._temporary = temporary
+        self.counts: dict[str, Any] = status(ledger)
+
+    def __repr__(self) -> str:
+        return f"<Report {self.ledger}: {self.finish_reason}, {self.counts['urls']}>"
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def pages(self) -> Iterator[PageRecord]:
+        """Iterate over the pages, in the order they were stored."""
+        for row in self._select("pages", PageRecord._fields):
+            yield PageRecord(*row)
+
+    def urls(self) -> Iterator[UrlRecord]:
+        """Iterate over all URLs, by host, in the order they were found."""
+        for row in self._select("urls", UrlRecord._fields):
+            yield UrlRecord(*row)
+
+    def links(self) -> Iterator[LinkRecord]:
+        """Iterate over the links of all pages, in scope or not."""
+        for source, links in self._select("pages", ("url", "links")):
+            for link in json.loads(links or "[]"):
+                yield LinkRecord(source, link["url"], link.get("text", ""), link.get("rel", ""))
+
+    def items(self) -> Iterator[ItemRecord]:
+        """Iterate over the items, in the order they were stored."""
+        for url, item in self._select("items", ("url", "item")):
+            yield ItemRecord(url, json.loads(item))
+
+    def close(self) -> None:
+        """Remove a temporary ledger."""
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary = None
+
+    def _select(self, view: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+        connection = schema.connect_read_only(self.ledger)
+        try:
+            yield from connection.execute(f"SELECT {', '.join(columns)} FROM {view}")  # noqa: S608  (our own names)
+        finally:
+            connection.close()
+
+
+def status(ledger: Path) -> dict[str, Any]:
+    """Read where a crawl stands, running or not. The keys are an interface, documented in the README.
+
+    Raises:
+        UsageError, StorageError: it is no ledger, or cannot be read.
+    """
+    connection = schema.connect_read_only(ledger)
+    try:
+        execute = connection.execute
+        run = execute("SELECT started, ended, finish_reason FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        started, ended, finish_reason = run or (None, None, None)
+        first = execute("SELECT min(started) FROM runs").fetchone()[0]
+        totals = execute(
+            "SELECT total(pages), total(items), total(item_errors), total(requests), total(bytes) FROM runs"
+        ).fetchone()
+        by_state = dict.fromkeys(("queued", "done", "failed", "skipped"), 0)
+        by_reason: dict[str, int] = {}
+        for state, reason, count in execute("SELECT state, reason, count(*) FROM _urls GROUP BY state, reason"):
+            by_state[state] += count
+            if state != "queued":
+                by_reason[reason] = by_reason.get(reason, 0) + count
+        return {
+            "ledger": str(ledger),
+            "state": _state(ledger, finish_reason),
+            "finish_reason": finish_reason,
+            "first_started": first,
+            "started": started,
+            "ended": ended,
+            "urls": by_state,
+            "reasons": dict(sorted(by_reason.items())),
+            "statuses": {
+                str(code): count
+                for code, count in execute("SELECT status, count(*) FROM _pages GROUP BY status ORDER BY status")
+            },
+            "hosts": execute("SELECT count(DISTINCT host_id) FROM _urls").fetchone()[0],
+            **dict(zip(("pages", "items", "item_errors", "requests", "bytes"), map(int, totals), strict=True)),
+        }
+    finally:
+        connection.close()
+
+
+def _state(ledger: Path, finish_reason: str | None) -> str:
+    if lock.holder(ledger):
+        return "running"
+    return "interrupted" if finish_reason in (None, "interrupted") else "finished"
+
+
+class SeedResult(NamedTuple):
+    """How a seed ended."""
+
+    url: str
+    state: str
+    reason: str
+    error: str
+    has_page: bool
+    redirect_url: str
+
+
+def seed_results(ledger: Path) -> list[SeedResult]:
+    """Read how each seed ended."""
+    connection = schema.connect_read_only(ledger)
+    try:
+        rows = connection.execute(
+            "SELECT s.url, u.state, coalesce(u.reason, ''), coalesce(u.error, nullif(h.robots_reason, ''), ''), "
+            "p.seq IS NOT NULL, coalesce(p.redirect_url, '') "
+            "FROM seeds s JOIN _hosts h ON substr(s.url, 1, length(h.host) + 1) = h.host || '/' "
+            "JOIN _urls u ON u.host_id = h.id AND u.target = substr(s.url, length(h.host) + 1) "
+            "LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq WHERE u.depth = 0"
+        )
+        return [SeedResult(*row) for row in rows]
+    finally:
+        connection.close()
+
+
+def print_summary(ledger: Path, finish_reason: str, had_ended: bool, seeds: list[SeedResult]) -> None:
+    """Print what ends a crawl on standard output: counts, seeds without a page, what to do next."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    print_status(ledger, console)
+    without = [seed for seed in seeds if not seed.has_page and seed.state != "queued"]
+    for seed in without[:SHOWN_SEEDS]:
+        console.print(printable(f"seed without a page: {seed.url} {seed.reason} {seed.error}".rstrip()), markup=False)
+    if len(without) > SHOWN_SEEDS:
+        console.print(f"and {len(without) - SHOWN_SEEDS:,} more seeds without a page")
+    for line in _next_steps(ledger, finish_reason, had_ended):
+        console.print(line, markup=False)
+
+
+def _next_steps(ledger: Path, finish_reason: str, had_ended: bool) -> list[str]:
+    query = f"look into it: sqlite3 {ledger} '{EXAMPLE_QUERY}'"
+    if finish_reason == "interrupted":
+        return ["interrupted: continue with the same command"]
+    if finish_reason == "max-time":
+        return ["the time is up: the same command continues", query]
+    if finish_reason == "max-pages":
+        return ["ended on --max-pages: the same command with a larger number continues", query]
+    if had_ended:
+        return ["this crawl had finished before: nothing was asked; --fresh starts over, other seeds are added", query]
+    return [query]
+
+
+def print_status(ledger: Path, console: Any = None) -> None:
+    """Print where a crawl stands as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = console or Console(highlight=False, soft_wrap=True)
+    facts = status(ledger)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_column(justify="right")
+    for what, key in (("URLs", "urls"), ("reasons", "reasons"), ("pages by status", "statuses")):
+        for index, (which, count) in enumerate(facts[key].items()):
+            table.add_row("" if index else what, which, f"{count:,}")
+    if facts["items"] or facts["item_errors"]:
+        table.add_row("items", "stored", f"{facts['items']:,}")
+        table.add_row("", "parse hook errors", f"{facts['item_errors']:,}")
+    table.add_row("hosts", "", f"{facts['hosts']:,}")
+    table.add_row("requests", readable_bytes(facts["bytes"]), f"{facts['requests']:,}")
+    console.print(table)
+    ended = f" ({facts['finish_reason']}, {facts['ended']})" if facts["ended"] else ""
+    console.print(f"ledger: {ledger}, {facts['state']}{ended}", markup=False)
+
+
+def printable(text: str) -> str:
+    """Return a text with everything escaped that could move a cursor or reorder a line: C0, DEL, C1, bidi controls."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

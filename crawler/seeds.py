@@ -1,0 +1,125 @@
+"""What a user names as seeds: URLs, bare hosts, folders of HTML, and files with one of these a line.
+
+A bad line is a `Problem` with its place and reason, and the others go on. Reads the disk and standard input, nothing
+else; runs in the coordinator.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from crawler import urls
+
+_FILE_SUFFIX = re.compile(r"\.(txt|csv|tsv|lst|list|seeds|html?|json|toml|md)$", re.IGNORECASE)
+
+
+class Seed(NamedTuple):
+    """Where a crawl begins."""
+
+    url: str  # normal form; "" for a folder, until it is served
+    folder: Path | None
+    origin: str  # "seeds.txt:3", "argument", "standard input:3"
+
+
+class Problem(NamedTuple):
+    """Why something is no seed."""
+
+    origin: str
+    text: str
+    message: str
+
+
+def read_seeds(words: Sequence[str], stdin: TextIO) -> tuple[list[Seed], list[Problem]]:
+    """Read seeds from words as they stand on a command line.
+
+    Args:
+        words: each a URL, a folder, a file of seeds, `-` for standard input, or a bare host.
+
+    Returns:
+        The seeds, each once, and what could not be read.
+    """
+    seeds: dict[object, Seed] = {}
+    problems: list[Problem] = []
+    for word in words:
+        for found in _read_word(word, stdin):
+            if isinstance(found, Problem):
+                problems.append(found)
+            else:
+                seeds.setdefault(found.folder or found.url, found)
+    return list(seeds.values()), problems
+
+
+def _read_word(word: str, stdin: TextIO) -> Iterator[Seed | Problem]:
+    path = Path(word)
+    if word == "-":
+        yield from _read_lines(stdin, "standard input", Path())
+    elif "://" in word:
+        yield _read_one(word, "argument", ())
+    elif _is_file(path):
+        yield from _read_file(path)
+    elif _looks_like_a_path(word) and not path.is_dir():
+        yield Problem("argument", word, "there is no such file or folder")
+    else:
+        yield _read_one(word, "argument", (Path(),))
+
+
+def _read_file(path: Path) -> Iterator[Seed | Problem]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        yield Problem("argument", str(path), f"cannot be read: {error.strerror}")
+        return
+    if b"\0" in text:
+        yield Problem("argument", str(path), "is no text in UTF-8: expected one seed a line")
+        return
+    yield from _read_lines(text.decode("utf-8-sig", "replace").splitlines(), path.name, path.parent)
+
+
+def _read_lines(lines: Iterable[str], name: str, folder: Path) -> Iterator[Seed | Problem]:
+    for number, line in enumerate(lines, 1):
+        text = re.sub(r"(^|\s)#.*", "", line.lstrip("\ufeff")).strip()
+        if text:
+            yield _read_one(text, f"{name}:{number}", (folder, Path()))
+
+
+def _read_one(text: str, origin: str, places: Sequence[Path]) -> Seed | Problem:
+    """Read one seed; a folder is looked for in these places."""
+    for place in places:
+        folder = place / text
+        if _is_dir(folder):
+            if any(path.is_file() for path in folder.rglob("*")):
+                return Seed("", folder.resolve(), origin)
+            return Problem(origin, text, "the folder has no file in it")
+    if "://" not in text and _looks_like_a_path(text):
+        return Problem(origin, text, "there is no such folder, and it is no URL")
+    try:
+        return Seed(urls.read_seed(text), None, origin)
+    except ValueError as error:
+        return Problem(origin, text, str(error))
+
+
+def _looks_like_a_path(text: str) -> bool:
+    """Tell what can only be meant as a path from what may be a host: "./site", "seeds.txt", "site/html"."""
+    if text.startswith(("/", "./", "../", "~")):
+        return True
+    first, slash, _ = text.partition("/")
+    if "." in first or ":" in first or first == "localhost":
+        return not slash and _FILE_SUFFIX.search(text) is not None
+    return bool(slash) or not first.isascii() or "." not in first
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file() or path.is_fifo()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,173 @@
+"""A crawl from the outside: `crawl()` for programs, `run()` for the command line.
+
+Takes a ledger's lock, serves the folders among the seeds, begins a run, lets the engine tell its story, and gives
+everything back in the opposite order. Keeps no state of its own between calls: it may be called twice, from a thread,
+in two threads at once, in a notebook, and inside somebody's own (non-daemon) child process.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from crawler.config import Config
+from crawler.engine import Crawl, Job, Stop
+from crawler.errors import UsageError
+from crawler.extract import load_hook
+from crawler.folder import FolderServer
+from crawler.ledger import opening, schema
+from crawler.ledger.opening import SeedRow
+from crawler.lock import LedgerLock
+from crawler.report import Report
+from crawler.seeds import Seed, read_seeds
+from crawler.urls import split
+
+log = logging.getLogger("crawler")
+
+Hook = Callable[..., object]
+
+
+class Ending(NamedTuple):
+    """How a run ended."""
+
+    finish_reason: str
+    had_ended: bool  # there was nothing to do
+
+
+def crawl(
+    seeds: str | Iterable[str],
+    config: Config | None = None,
+    *,
+    parse: str | Hook | None = None,
+    ledger: str | Path | None = None,
+    stop: Stop | None = None,
+) -> Report:
+    """Crawl from these seeds and report.
+
+    Args:
+        seeds: URLs, bare hosts (`example.org` means `http://example.org/`), or folders of HTML, which are served on
+            loopback while the crawl lasts.
+        config: the options; None means the defaults.
+        parse: called in a worker with each HTML page (`Page`) of status 2xx; returns None, a dict, or an iterable of
+            dicts and `Follow(url)`. "module:function" or, importable by that name, the function itself; anything
+            callable with `Config(processes=0)`.
+        ledger: the SQLite file to write, or to continue; None means `config.ledger`, and if that is "" a temporary file
+            that lives as long as the report.
+        stop: call it, from anywhere, to end the crawl early.
+
+    Raises:
+        UsageError: a seed, an option or a hook cannot be used.
+        StorageError: the ledger cannot be written.
+        CrawlerError: the crawl cannot go on.
+    """
+    config = config or Config()
+    if isinstance(seeds, str):
+        raise UsageError(f"seeds must be a list of URLs, not one text: [{seeds!r}]")
+    found, problems = _read(seeds)
+    if problems:
+        raise UsageError("; ".join(problems))
+    if not found:
+        raise UsageError("there is no seed: name at least one URL")
+    temporary = None
+    path = Path(ledger or config.ledger) if ledger or config.ledger else None
+    if path is None:
+        temporary = Path(tempfile.mkdtemp(prefix="poolcrawl-"))
+        path = temporary / "crawl.db"
+    ending = run(found, config, path, hook=parse, stop=stop)
+    return Report(path, ending.finish_reason, temporary)
+
+
+def run(
+    seeds: Sequence[Seed],
+    config: Config,
+    ledger: Path,
+    *,
+    hook: str | Hook | None = None,
+    fresh: bool = False,
+    stop: Stop | None = None,
+) -> Ending:
+    """Run a crawl on a ledger, from its lock to its last connection.
+
+    Args:
+        fresh: delete the ledger first.
+
+    Raises:
+        UsageError, StorageError, CrawlerError: as `crawl`.
+    """
+    config, function = _choose_hook(config, hook)
+    for key in ("parse", "worker_setup"):
+        if spec := getattr(config, key):
+            load_hook(spec)
+    with ExitStack() as stack:
+        lock = LedgerLock(ledger)
+        lock.acquire()
+        stack.callback(lock.release)
+        stack.enter_context(schema.storage_errors(ledger))
+        if fresh:
+            schema.remove(ledger)
+        schema.create(ledger)
+        rows = _serve_folders(stack, seeds, ledger)
+        begun = opening.open_run(ledger, config, rows)
+        for warning in begun.warnings:
+            log.warning("%s", warning)
+        if begun.ended:
+            return Ending(begun.ended, True)
+        if begun.new_seeds:
+            log.info("%s new seed%s", f"{begun.new_seeds:,}", "" if begun.new_seeds == 1 else "s")
+        crawl = Crawl(Job(ledger, lock.path, config, begun, stop or Stop(), function))
+        return Ending(crawl.run(), False)
+
+
+def _read(seeds: Iterable[str]) -> tuple[list[Seed], list[str]]:
+    words = list(seeds)
+    for word in words:
+        if not isinstance(word, str):
+            raise UsageError(f"a seed must be text, not {type(word).__name__}: {word!r}")
+    found, problems = read_seeds(words, sys.stdin)
+    return found, [f"{problem.text}: {problem.message}" for problem in problems]
+
+
+def _choose_hook(config: Config, hook: str | Hook | None) -> tuple[Config, Hook | None]:
+    """Return the hook by name in the config, or, without processes, the callable itself."""
+    if hook is None:
+        return config, None
+    if isinstance(hook, str):
+        return msgspec.structs.replace(config, parse=hook), None
+    if config.workers() == 0:
+        return config, hook
+    module, name = getattr(hook, "__module__", ""), getattr(hook, "__qualname__", "")
+    script = sys.modules.get("__main__")
+    importable = module != "__main__" or getattr(script, "__file__", None)
+    if not (module and importable and getattr(sys.modules.get(module), name, None) is hook):
+        raise UsageError(
+            f"the parse hook {name or hook!r} cannot be imported by worker processes: define it at the top level of a "
+            "module, or use Config(processes=0)"
+        )
+    return msgspec.structs.replace(config, parse=f"{module}:{name}"), None
+
+
+def _serve_folders(stack: ExitStack, seeds: Sequence[Seed], ledger: Path) -> list[SeedRow]:
+    """Serve the folders among the seeds, and those of earlier runs, at the addresses they had; return all seeds."""
+    served = opening.served_folders(ledger)
+    urls: dict[str, str] = {}
+    for folder in dict.fromkeys([*(str(seed.folder) for seed in seeds if seed.folder), *served]):
+        if not Path(folder).is_dir():
+            log.warning("the folder %s, a seed of an earlier run, is no longer there", folder)
+            continue
+        port = int(split(served[folder])[0].rpartition(":")[2]) if folder in served else 0
+        server = stack.enter_context(FolderServer(Path(folder), port))
+        urls[folder] = server.url
+        log.info("serving %s at %s", folder, server.url)
+    return [
+        SeedRow(urls[str(seed.folder)], seed.origin, str(seed.folder))
+        if seed.folder
+        else SeedRow(seed.url, seed.origin)
+        for seed in seeds
+    ]

@@ -1,0 +1,183 @@
+"""Reading a body: streamed, decoded in steps, never more of it in memory than the cap and one step.
+
+A chain of generators, `wire → decoder → … → read_body`, each pulling from the one before, so that nothing is
+inflated before the step before it was counted. Runs in a request's thread. Knows no socket and no deadline (the
+socket is shut down under it), and no rule about which bodies are wanted.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from io import BytesIO
+from itertools import chain
+from typing import Final
+
+from urllib3.response import BaseHTTPResponse, HTTPResponse
+
+from crawler.transports.failures import Failure, describe
+
+STEP_BYTES: Final = 65_536
+_ZSTD_FEED_BYTES: Final = 64  # four bytes may stand for a block of 128 KiB: at most 2 MiB come out of a feed
+_ZSTD_WINDOW_BYTES: Final = 8 << 20  # RFC 9659: the largest that the coding may ask for
+_MAX_CODINGS: Final = 5  # as in urllib3; nobody means more
+
+_Chunks = Iterator[bytes]
+
+
+class _Wire:
+    """The body as transferred, counted."""
+
+    def __init__(self, raw: BaseHTTPResponse, max_bytes: int) -> None:
+        self.size = 0
+        self._raw = raw
+        self._max_bytes = max_bytes
+
+    def chunks(self) -> _Chunks:
+        for chunk in self._raw.stream(STEP_BYTES, decode_content=False):
+            self.size += len(chunk)
+            yield chunk  # first: it may be all that a body to be cut needs
+            if self.size > self._max_bytes:
+                raise _too_large(self._max_bytes, "transferred")
+
+
+def read_body(raw: HTTPResponse, max_body_bytes: int, cut_at: int = 0) -> tuple[bytes, int]:
+    """Read a response's body.
+
+    Args:
+        max_body_bytes: the most that it may have, both as transferred and decoded.
+        cut_at: > 0: return so many decoded bytes of a larger body, instead of failing.
+
+    Returns:
+        The decoded body, and its size as transferred (of a body that was cut: as far as it was read). A body in an
+        unknown coding comes as it is.
+
+    Raises:
+        Failure: it is larger, or does not decompress, or is not whole.
+        Exception: what urllib3 raises when the connection or the chunks end early.
+    """
+    cap = max(max_body_bytes, cut_at)
+    if not cut_at and (raw.length_remaining or 0) > cap:
+        raise _too_large(cap, "announced")
+    wire = _Wire(raw, cap)
+    chunks = wire.chunks()
+    first = next(chunks, b"")
+    if not first:
+        return b"", 0  # whatever its coding: servers label empty bodies as gzip
+    body = BytesIO()  # not a list: a body may come in millions of tiny chunks
+    for piece in _decoded(chain((first,), chunks), raw.headers.get("content-encoding", "")):
+        body.write(piece)
+        if cut_at and body.tell() >= cut_at:
+            body.truncate(cut_at)
+            break
+        if body.tell() > cap:
+            raise _too_large(cap, "decoded")
+    return body.getvalue(), wire.size
+
+
+def accepted_codings() -> str:
+    """Return the value of Accept-Encoding: what can be decoded here."""
+    found = [coding for coding, module in (("br", "brotli"), ("zstd", "zstandard")) if find_spec(module)]
+    return ", ".join(["gzip", "deflate", *found])
+
+
+def _decoded(chunks: _Chunks, content_encoding: str) -> _Chunks:
+    codings = [coding for part in content_encoding.split(",") if (coding := part.strip().lower()) not in _AS_IT_IS]
+    if len(codings) > _MAX_CODINGS or any(coding not in _DECODERS for coding in codings):
+        return chunks
+    for coding in reversed(codings):
+        chunks = _DECODERS[coding](chunks)
+    return chunks
+
+
+def _gunzip(chunks: _Chunks) -> _Chunks:
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        for chunk in chunks:
+            while chunk:
+                if inflater.eof and chunk[0] != 0x1F:
+                    break  # padding after the last member, which browsers ignore too
+                if inflater.eof:
+                    inflater = zlib.decompressobj(wbits=31)
+                yield inflater.decompress(chunk, STEP_BYTES)
+                chunk = inflater.unconsumed_tail or inflater.unused_data
+    except zlib.error as error:
+        raise _broken("gzip", error) from error
+    if not inflater.eof:
+        raise _unfinished("gzip")
+
+
+def _inflate(chunks: _Chunks) -> _Chunks:
+    # RFC 9110 says zlib's format, some servers send the bare one. A bare stream never begins with a low nibble of 8.
+    first = next(chunks, b"")
+    inflater = zlib.decompressobj(wbits=15 if first[:1] and first[0] & 0x0F == 8 else -15)
+    try:
+        for chunk in chain((first,), chunks):
+            while chunk and not inflater.eof:
+                yield inflater.decompress(chunk, STEP_BYTES)
+                chunk = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise _broken("deflate", error) from error
+    if not inflater.eof:
+        raise _unfinished("deflate")
+
+
+def _unbrotli(chunks: _Chunks) -> _Chunks:
+    import brotli  # type: ignore[import-untyped]  # it comes without annotations
+
+    decoder = brotli.Decompressor()
+    try:
+        for chunk in chunks:
+            while not decoder.is_finished():
+                # It takes in all input long before all output came out, so only an empty step ends a chunk.
+                piece = decoder.process(chunk, output_buffer_limit=STEP_BYTES)
+                chunk = b""
+                if not piece and decoder.can_accept_more_data():
+                    break
+                yield piece
+    except brotli.error as error:
+        raise _broken("br", error) from error
+    if not decoder.is_finished():
+        raise _unfinished("br")
+
+
+def _unzstd(chunks: _Chunks) -> _Chunks:
+    import zstandard
+
+    codec = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
+    frame = codec.decompressobj()
+    try:
+        for chunk in chunks:
+            for start in range(0, len(chunk), _ZSTD_FEED_BYTES):
+                feed = chunk[start : start + _ZSTD_FEED_BYTES]
+                while feed:
+                    frame = codec.decompressobj() if frame.eof else frame
+                    yield frame.decompress(feed)
+                    feed = frame.unused_data
+    except zstandard.ZstdError as error:
+        raise _broken("zstd", error) from error
+    if not frame.eof:
+        raise _unfinished("zstd")
+
+
+_AS_IT_IS: Final = ("", "identity")
+_DECODERS: Final[dict[str, Callable[[_Chunks], _Chunks]]] = {
+    "gzip": _gunzip,
+    "x-gzip": _gunzip,
+    "deflate": _inflate,
+    "br": _unbrotli,
+    "zstd": _unzstd,
+}
+
+
+def _too_large(max_bytes: int, how: str) -> Failure:
+    return Failure("too-large", f"the body has more than {max_bytes} bytes, {how}")
+
+
+def _broken(coding: str, error: Exception) -> Failure:
+    return Failure("truncated", f"the body does not decompress ({coding}): {describe(error)}")
+
+
+def _unfinished(coding: str) -> Failure:
+    return Failure("truncated", f"the body ends in the midst of its {coding} stream")

@@ -1,0 +1,336 @@
+"""The worker: `get_pages` is a pump that takes visits in and gives back whatever is finished.
+
+    get_pages(generation, order)                                        one call after the other, in the pool's process
+       │ accept    rules, pauses and visits of the order
+       ▼
+    waiting ──► in flight (transport) ──► arrived ──► finished: parsed, encoded ──► Returned(outcomes, batch)
+       └──► unasked, or ended without a request (robots, scope, ...) ──────────────────┘
+
+A call never waits for a slow server: it returns when its batch is full, as soon as anything is finished if the
+coordinator is hungry, and in any case after `HOLD_SECONDS`; what is still in flight then comes back with a later call.
+It never raises: what goes wrong with a page is that page's outcome, with the worker itself it is text in `Returned`.
+
+Runs in a worker process (or in the one thread of a crawl without processes). All state is in a `Pump`, in a registry by
+generation, because one process may serve several crawls. It must not know the ledger, the queue or other workers.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from crawler import politeness
+from crawler.config import ROBOTS_TOKEN, Config
+from crawler.errors import CrawlerError
+from crawler.extract import load_hook
+from crawler.harvest import Harvest, Harvester
+from crawler.model import (
+    FAILED,
+    MAX_REDIRECTS,
+    PREREQUISITE,
+    SKIPPED,
+    UNASKED,
+    Answer,
+    Batch,
+    End,
+    HostFacts,
+    HostRules,
+    Order,
+    Outcome,
+    Result,
+    Returned,
+    Visit,
+)
+from crawler.offers import Offers
+from crawler.pools import enter_child
+from crawler.robots import MAX_BODY_BYTES, Rules
+from crawler.scope import OUT, Scope
+from crawler.transports import Request, Transport, open_transport
+
+HOLD_SECONDS = 0.02
+BATCH_BYTES = 256 * 1024
+BATCH_RESULTS = 64
+MAX_RULES = 2_048  # hosts whose parsed robots.txt is kept
+
+
+class WorkerSetup(NamedTuple):
+    """What a worker needs to know; plain data."""
+
+    generation: str  # unique in the world
+    config: Config
+    seeds: tuple[str, ...]
+    key: bytes
+    in_flight: int  # requests, at most
+    lock_file: Path | None  # None: not a process of its own
+    hook: Callable[..., object] | None = None  # without processes, the parse hook may be any callable
+
+
+_PUMPS: dict[str, Pump] = {}
+_ERRORS: dict[str, str] = {}
+
+
+def set_up(setup: WorkerSetup, mark: Any) -> None:
+    """Make a generation's pump: the initializer of its pool. Never raises; what fails is told by the first call."""
+    try:
+        if setup.lock_file is not None:
+            enter_child(setup.lock_file)
+        if setup.config.worker_setup:
+            load_hook(setup.config.worker_setup)()
+        _PUMPS[setup.generation] = Pump(setup, mark)
+    except CrawlerError as error:
+        _ERRORS[setup.generation] = str(error)
+    except BaseException as error:
+        _ERRORS[setup.generation] = f"{type(error).__name__}: {error}"
+
+
+def tear_down(generation: str) -> None:
+    """Free a generation's threads and sockets; a process that is killed needs no such thing."""
+    _ERRORS.pop(generation, None)
+    pump = _PUMPS.pop(generation, None)
+    if pump is not None:
+        pump.close()
+
+
+def get_pages(generation: str, order: bytes) -> Returned:
+    """Take visits in, give back what is finished. Called by the pool; never raises."""
+    pump = _PUMPS.get(generation)
+    if pump is None:
+        error = _ERRORS.get(generation, "")
+        return Returned(generation, b"" if error else _all_unasked(order), b"", error)
+    return pump.call(order)
+
+
+def _all_unasked(order: bytes) -> bytes:
+    visits = msgspec.msgpack.decode(order, type=Order).visits
+    return msgspec.msgpack.encode([Outcome(visit.host_id, visit.seq, UNASKED) for visit in visits])
+
+
+class Pump:
+    """One crawl's worker in this process."""
+
+    def __init__(self, setup: WorkerSetup, mark: Any) -> None:
+        config = setup.config
+        self._generation = setup.generation
+        self._config = config
+        self._mark = mark
+        self._dies_late = setup.lock_file is not None
+        self._scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
+        hook = setup.hook or (load_hook(config.parse) if config.parse else None)
+        self._harvester = Harvester(config, Offers(self._scope, config.max_depth, setup.key), hook)
+        self._transport: Transport = open_transport(config, setup.in_flight)
+        self._rules: OrderedDict[int, tuple[str, Rules | None]] = OrderedDict()
+        self._paused: dict[int, float] = {}  # host → until when (monotonic)
+        self._waiting: dict[int, deque[Visit]] = {}
+        self._flying: dict[int, Visit] = {}  # by tag
+        self._flying_at: dict[int, int] = {}  # by the host that is asked
+        self._arrived: deque[Answer] = deque()
+        self._decode = msgspec.msgpack.Decoder(Order).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._clear()
+
+    def __repr__(self) -> str:
+        waiting = sum(map(len, self._waiting.values()))
+        return f"<Pump {self._generation}: {waiting} waiting, {len(self._flying)} in flight>"
+
+    def call(self, order: bytes) -> Returned:
+        """Do one call's work."""
+        if self._dies_late:
+            # A loop in C that keeps the interpreter's lock can be ended by nobody else; this also names its line.
+            faulthandler.dump_traceback_later(self._config.page_deadline_seconds, exit=True)
+        try:
+            return self._pump(self._decode(order))
+        finally:
+            if self._dies_late:
+                faulthandler.cancel_dump_traceback_later()
+
+    def close(self) -> None:
+        """Free the transport."""
+        self._transport.close()
+
+    # ---- the call
+
+    def _pump(self, order: Order) -> Returned:
+        until = time.monotonic() + HOLD_SECONDS
+        self._accept(order)
+        while True:
+            self._start_waiting()
+            self._finish_arrived(until)
+            left = until - time.monotonic()
+            if left <= 0 or self._is_full() or not self._flying or (order.hungry and self._outcomes):
+                return self._hand_back()
+            self._arrived.extend(self._transport.wait(0 if self._arrived else left))
+
+    def _accept(self, order: Order) -> None:
+        for rules in order.rules:
+            self._learn(rules)
+        until = time.monotonic() + self._pause_seconds()
+        for host_id in order.pause:
+            self._pause(host_id, until)
+        for visit in order.visits:
+            self._admit(visit)
+        if order.stop:
+            for host_id in list(self._waiting):
+                self._give_back(host_id)
+
+    def _admit(self, visit: Visit) -> None:
+        """Let a visit wait for its request, or end it at once."""
+        if visit.hop == PREREQUISITE:
+            self._waiting.setdefault(visit.clock_id, deque()).append(visit)
+            return
+        rules = self._rules.get(visit.host_id)
+        if rules is None or self._paused.get(visit.host_id, 0.0) > time.monotonic():
+            self._unask(visit)
+            return
+        self._rules.move_to_end(visit.host_id)
+        end = self._forbidden(visit, *rules)
+        if end is None:
+            self._waiting.setdefault(visit.clock_id, deque()).append(visit)
+        else:
+            self._add(Outcome(visit.host_id, visit.seq, end.state, end.reason), Result(end=end), time.monotonic())
+
+    def _forbidden(self, visit: Visit, verdict: str, rules: Rules | None) -> End | None:
+        """Return how a visit ends that must not be asked."""
+        if visit.redirects > MAX_REDIRECTS:
+            return visit.ended(SKIPPED, "too-many-redirects", asked=False)
+        if visit.depth > 0:  # seeds and what they redirect to are always in scope
+            if self._scope.judge(visit.host, visit.target) == OUT:
+                return visit.ended(SKIPPED, "out-of-scope", asked=False)
+            if 0 <= self._config.max_depth < visit.depth:
+                return visit.ended(SKIPPED, "too-deep", asked=False)
+        if verdict == "deny":
+            return visit.ended(FAILED, "robots-unreachable", asked=False)
+        self._mark.value = visit.tag  # a hostile pattern may take for ever to match
+        allowed = rules is None or rules.allows(visit.target)
+        self._mark.value = 0
+        return None if allowed else visit.ended(SKIPPED, "robots", asked=False)
+
+    def _start_waiting(self) -> None:
+        for host_id in list(self._waiting):
+            visits = self._waiting[host_id]
+            flying = self._flying_at.get(host_id, 0)
+            while visits and flying < visits[0].at_once and len(self._flying) < self._transport.capacity:
+                visit = visits.popleft()
+                self._flying[visit.tag] = visit
+                flying += 1
+                cut_body_at = MAX_BODY_BYTES if visit.hop == PREREQUISITE else 0
+                self._transport.start(Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at))
+            if flying:
+                self._flying_at[host_id] = flying
+            if not visits:
+                del self._waiting[host_id]
+
+    def _finish_arrived(self, until: float) -> None:
+        while self._arrived:
+            answer = self._arrived.popleft()
+            visit = self._flying.pop(answer.tag)
+            self._flying_at[visit.clock_id] -= 1
+            if not self._flying_at[visit.clock_id]:
+                del self._flying_at[visit.clock_id]
+            self._finish(visit, answer)
+            if self._is_full() or time.monotonic() >= until:
+                return
+
+    def _finish(self, visit: Visit, answer: Answer) -> None:
+        """Make an outcome and an encoded result of an answer. Whatever fails costs this page alone."""
+        self._mark.value = visit.tag
+        try:
+            harvest = self._harvester.harvest(visit, answer)
+            encoded = self._encode(harvest.result)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"[:300].encode("ascii", "replace").decode()
+            harvest = _failed_harvest(visit, text)
+            encoded = self._encode(harvest.result)
+        self._harvester.remember(harvest)
+        self._mark.value = 0
+        if harvest.outcome.host_failed:
+            self._pause(visit.clock_id, answer.ended + self._pause_seconds(harvest.outcome.retry_after_seconds))
+        harvest.outcome.asked = answer.asked
+        self._count(visit.clock_id, answer, harvest.outcome)
+        self._append(harvest.outcome, encoded, answer.ended)
+
+    # ---- what comes back
+
+    def _add(self, outcome: Outcome, result: Result, ended: float) -> None:
+        self._append(outcome, self._encode(result), ended)
+
+    def _append(self, outcome: Outcome, encoded: bytes, ended: float) -> None:
+        self._outcomes.append(outcome)
+        self._ended.append(ended)
+        self._results.append(msgspec.Raw(encoded))
+        self._bytes += len(encoded)
+
+    def _unask(self, visit: Visit) -> None:
+        self._outcomes.append(Outcome(visit.host_id, visit.seq, UNASKED))
+        self._ended.append(0.0)
+
+    def _give_back(self, host_id: int) -> None:
+        for visit in self._waiting.pop(host_id, ()):
+            self._unask(visit)
+
+    def _count(self, host_id: int, answer: Answer, outcome: Outcome) -> None:
+        """Add to the facts of the host that was asked."""
+        if not answer.asked:
+            return
+        facts = self._facts.setdefault(host_id, HostFacts(host_id, 0, 0.0, False, 0))
+        facts.asked += 1
+        facts.asked_at = max(facts.asked_at, answer.started_at + answer.elapsed_seconds)
+        facts.bytes_received += answer.wire_size or 0
+        if outcome.host_failed:
+            facts.failures += 1
+        else:
+            facts.succeeded, facts.failures = True, 0
+        if outcome.retry_after_seconds:
+            facts.retry_at = max(facts.retry_at, time.time() + outcome.retry_after_seconds)
+
+    def _is_full(self) -> bool:
+        return self._bytes >= BATCH_BYTES or len(self._results) >= BATCH_RESULTS
+
+    def _hand_back(self) -> Returned:
+        now = time.monotonic()
+        for outcome, ended in zip(self._outcomes, self._ended, strict=True):
+            outcome.ended_ago_seconds = now - ended if ended else 0.0
+        outcomes = self._encode(self._outcomes) if self._outcomes else b""
+        batch = self._encode(Batch(self._results, list(self._facts.values()))) if self._results else b""
+        self._clear()
+        return Returned(self._generation, outcomes, batch)
+
+    def _clear(self) -> None:
+        self._outcomes: list[Outcome] = []
+        self._ended: list[float] = []
+        self._results: list[msgspec.Raw] = []
+        self._facts: dict[int, HostFacts] = {}
+        self._bytes = 0
+
+    # ---- hosts
+
+    def _learn(self, rules: HostRules) -> None:
+        parsed = Rules(rules.body, ROBOTS_TOKEN) if rules.verdict == "rules" else None
+        self._rules[rules.host_id] = (rules.verdict, parsed)
+        self._rules.move_to_end(rules.host_id)
+        if len(self._rules) > MAX_RULES:
+            self._rules.popitem(last=False)
+
+    def _pause(self, host_id: int, until: float) -> None:
+        """Give back what waits for a host that has failed, and refuse what the coordinator sent before it knew."""
+        if len(self._paused) > MAX_RULES:
+            now = time.monotonic()
+            self._paused = {host: end for host, end in self._paused.items() if end > now}
+        self._paused[host_id] = max(self._paused.get(host_id, 0.0), until)
+        self._give_back(host_id)
+
+    def _pause_seconds(self, retry_after_seconds: float = 0.0) -> float:
+        """Return the least that the coordinator will wait after a first failure."""
+        config = self._config
+        return max(min(config.retry_wait_seconds, config.retry_wait_max_seconds), retry_after_seconds)
+
+
+def _failed_harvest(visit: Visit, text: str) -> Harvest:
+    reason = "internal-error"
+    outcome = Outcome(visit.host_id, visit.seq, FAILED, reason, host_failed=politeness.RETRIES[reason].host_failed)
+    return Harvest(outcome, Result(end=visit.ended(FAILED, reason, text)), [])

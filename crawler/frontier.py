@@ -99,6 +99,7 @@ class Frontier:
         visits: list[list[Visit]] = [[] for _ in rooms]
         left = list(rooms)
         now = self._clock()
+        postponed: list[Host] = []  # until there is a budget again
         self._page_in()
         while self._heap and self._heap[0][0] <= now and any(room > 0 for room in left):
             host = self._hosts[heapq.heappop(self._heap)[1]]
@@ -110,8 +111,12 @@ class Frontier:
                 self._run_errand(host, visits, left)
             elif not host.pending_robots and (host.verdict == "" or host.robots_expires <= now):
                 self._ask_robots(host)
+            elif budget <= 0:
+                postponed.append(host)
             elif not host.pending_robots:
                 budget -= self._hand_out(host, visits, left, budget)
+        for host in postponed:
+            self._schedule(host)
         return visits
 
     def is_hungry(self, room: int) -> bool:
@@ -214,7 +219,7 @@ class Frontier:
             self._stocked.add(host.id)
         else:
             self._stocked.discard(host.id)
-        if given == BURST or (given == budget and host.ready):
+        if given == min(BURST, budget) and not (host.drained and not host.ready):
             self._schedule(host)
         elif not host.ready and host.drained:
             self._drop(host)

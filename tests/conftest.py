@@ -39,7 +39,8 @@ def _descendants() -> set[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (stat := _stat(int(entry.name))):
             parents[int(entry.name)] = int(stat[1])
-    found, todo = set(), [os.getpid()]
+    found: set[int] = set()
+    todo = [os.getpid()]
     while todo:
         parent = todo.pop()
         children = [pid for pid, its_parent in parents.items() if its_parent == parent]

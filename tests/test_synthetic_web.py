@@ -1,0 +1,111 @@
+"""The crawled set equals the computed one, whatever the timing, the processes and the consumers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crawler import Config, Report, crawl
+from tests.webgraph import WebServer
+
+RETRIES = 2
+
+
+def settings(**changes: object) -> Config:
+    """Options that make a crawl of the synthetic web quick."""
+    base: dict[str, object] = {
+        "delay_seconds": 0.0, "per_host": 8, "retries": RETRIES, "retry_wait_seconds": 0.02,
+        "retry_wait_max_seconds": 0.2, "log_seconds": 0.0, "concurrency": 32, "processes": 2,
+    }  # fmt: skip
+    return Config(**{**base, **changes})  # type: ignore[arg-type]
+
+
+def found(report: Report) -> dict[str, tuple[str, str | None]]:
+    rows = [(row.url, (row.state, row.reason)) for row in report.urls()]
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def check(server: WebServer, report: Report, max_depth: int = -1) -> None:
+    """Compare a finished crawl without accidents with the computed one, and with the server's log."""
+    web = server.web
+    expected = web.expected(max_depth)
+    assert found(report) == expected
+    assert report.finish_reason == "finished"
+    pages = [page.url for page in report.pages()]
+    assert sorted(pages) == sorted(
+        url for url, (state, reason) in expected.items() if state == "done" or reason == "server-error"
+    )
+    asked = server.asked()
+    assert asked == {
+        url: web.requests(url, RETRIES)
+        for url, (_, reason) in expected.items()
+        if reason not in ("robots", "robots-unreachable", "too-many-redirects")
+    }
+    assert server.first_targets() == {"/robots.txt"}
+
+
+@pytest.mark.parametrize("processes", [0, 1, 2, 4])
+@pytest.mark.parametrize("consumers", [1, 3])
+def test_the_crawled_set_is_the_computed_one(processes: int, consumers: int) -> None:
+    with WebServer(seed=processes * 10 + consumers) as server:
+        config = settings(processes=processes, consumers=consumers)
+        with crawl(server.web.seeds(), config) as report:
+            check(server, report)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_with_depth_3_the_crawled_set_is_the_computed_one(seed: int) -> None:
+    with WebServer(seed) as server, crawl(server.web.seeds(), settings(max_depth=3)) as report:
+        check(server, report, max_depth=3)
+
+
+def test_the_synthetic_web_has_every_ending() -> None:
+    reasons = {reason for _, reason in WebServer(seed=1).web.expected().values()}
+    assert reasons == {
+        "ok", "redirect", "client-error", "server-error", "robots", "robots-unreachable", "too-many-redirects",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_max_pages_is_exact_and_a_larger_one_continues(tmp_path: Path, processes: int) -> None:
+    with WebServer(seed=5) as server:
+        ledger = tmp_path / "crawl.db"
+        for limit in (100, 250):
+            report = crawl(server.web.seeds(), settings(max_pages=limit, processes=processes), ledger=ledger)
+            assert (len(list(report.pages())), report.finish_reason) == (limit, "max-pages")
+        again = crawl(server.web.seeds(), settings(max_pages=250, processes=processes), ledger=ledger)
+        assert (len(list(again.pages())), again.finish_reason) == (250, "max-pages")
+        report = crawl(server.web.seeds(), settings(processes=processes), ledger=ledger)
+        check(server, report)
+
+
+def test_a_larger_depth_continues_where_the_smaller_one_ended(tmp_path: Path) -> None:
+    with WebServer(seed=6) as server:
+        for depth in (1, 3):
+            report = crawl(server.web.seeds(), settings(max_depth=depth), ledger=tmp_path / "crawl.db")
+            check(server, report, max_depth=depth)
+
+
+def test_links_are_complete_also_those_that_are_not_followed() -> None:
+    with WebServer(seed=7, pages=60) as server, crawl(server.web.seeds(), settings()) as report:
+        links: dict[str, set[str]] = {}
+        for link in report.links():
+            links.setdefault(link.source, set()).add(link.url)
+        start = server.web.seeds()[0]
+        answer = server.web.answer(server.web.hosts[0], "/p0", 1)
+        extra = {"http://elsewhere.invalid/", f"{server.web.hosts[0]}/nofollow"}
+        assert links[start] == set(answer.links) | extra
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_two_requests_to_a_host_are_never_closer_than_its_delay(processes: int) -> None:
+    delay_seconds = 0.05
+    with WebServer(seed=8, pages=60) as server:
+        config = settings(delay_seconds=delay_seconds, processes=processes)
+        with crawl(server.web.seeds(), config) as report:
+            check(server, report)
+        gaps = server.gaps()
+        assert len(gaps) == len(server.web.hosts)
+        assert min(gaps.values()) >= delay_seconds

@@ -1,0 +1,266 @@
+"""The synthetic web: deterministic from a number, spread over loopback hosts, with its crawl computed beforehand.
+
+`Web` says what each URL answers and which URLs a crawl by our rules must end with (`expected`); `WebServer` serves it on
+127.1.0.1, 127.1.0.2, ... at one port and keeps a log. Page i lives on host i % hosts. Among the pages are redirects (a chain
+of 15 too), missing ones, some that fail once or for ever, slow ones, disallowed ones, and links of every odd kind. One host has
+no robots.txt, one has it after two failures, one never.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+import time
+from collections import Counter, defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+MAX_REDIRECTS = 10
+CHAIN = 15
+NO_ROBOTS, LATE_ROBOTS, NEVER_ROBOTS = 1, 2, 3  # hosts
+
+
+class Answer(NamedTuple):
+    """What a URL answers."""
+
+    status: int
+    links: tuple[str, ...] = ()  # absolute, to be followed
+    location: str = ""
+    delay_seconds: float = 0.0
+
+
+class Hit(NamedTuple):
+    """A request that was served."""
+
+    host: str
+    target: str
+    start: float
+    end: float
+
+
+class Web:
+    """A web of so many pages on so many hosts."""
+
+    def __init__(self, seed: int, pages: int = 400, hosts: int = 6, port: int = 80) -> None:
+        self.seed = seed
+        self.pages = pages
+        self.hosts = [f"http://127.1.0.{number + 1}:{port}" for number in range(hosts)]
+
+    def seeds(self) -> list[str]:
+        """One URL of each host."""
+        return [self.url(page) for page in range(len(self.hosts))]
+
+    def url(self, page: int) -> str:
+        return self.hosts[page % len(self.hosts)] + self._path(page)
+
+    def answer(self, host: str, target: str, asked_before: int) -> Answer:
+        """What a URL answers when it is asked for the n-th time."""
+        if target == "/robots.txt":
+            return self._robots(self.hosts.index(host), asked_before)
+        if target.startswith("/chain/"):
+            step = int(target.removeprefix("/chain/"))
+            return Answer(301, location=f"{host}/chain/{step + 1}") if step < CHAIN else Answer(200)
+        page = self._page(target)
+        if page is None or self.url(page) != host + target:
+            return Answer(404)
+        return self._answer_page(page, asked_before)
+
+    def html(self, url: str, answer: Answer) -> bytes:
+        """The body: its links, and links that lead nowhere."""
+        odd = '<a href="#top">top</a> <a href="http://[broken">x</a> <a href="mailto:a@b.test">y</a> '
+        odd += '<a href="http://elsewhere.invalid/">z</a> <a rel="nofollow" href="/nofollow">n</a>'
+        links = "".join(f'<a href="{link}#part">to {link}</a>\n' for link in answer.links)
+        return f"<!doctype html><title>{url}</title><h1>page</h1>{odd if answer.links else ''}{links}".encode()
+
+    def expected(self, max_depth: int = -1) -> dict[str, tuple[str, str]]:
+        """The computed crawl: each URL of the frontier with its state and reason."""
+        depth: dict[str, int] = {}
+        chain: dict[str, int] = {}
+        todo = [(url, 0, 0) for url in self.seeds()]
+        while todo:
+            url, its_depth, its_chain = todo.pop(0)
+            old = (depth.get(url, 1 << 30), chain.get(url, 1 << 30))
+            new = (min(old[0], its_depth), min(old[1], its_chain))
+            if new == old:
+                continue
+            depth[url], chain[url] = new
+            state, _ = self._end(url, chain[url])
+            answer = self._final(url)
+            if state != "done":
+                continue
+            if answer.location:
+                todo.append((answer.location, depth[url], chain[url] + 1))
+            if not 0 <= max_depth <= depth[url]:
+                todo += [(link, depth[url] + 1, 0) for link in answer.links]
+        return {url: self._end(url, chain[url]) for url in depth}
+
+    def requests(self, url: str, retries: int) -> int:
+        """How often a crawl without accidents asks for a URL of `expected`."""
+        host, _, path = url.partition("/p")
+        page = self._page("/p" + path) if path else None
+        if self._final(url).status >= 500:
+            return 1 + retries
+        return 2 if page is not None and self._kind(page) == "flaky" else 1
+
+    def _end(self, url: str, chain: int) -> tuple[str, str]:
+        host, target = url[: url.index("/", 7)], url[url.index("/", 7) :]
+        if chain > MAX_REDIRECTS:
+            return "skipped", "too-many-redirects"
+        if self.hosts.index(host) == NEVER_ROBOTS:
+            return "failed", "robots-unreachable"
+        if target.startswith("/no/") and self.hosts.index(host) != NO_ROBOTS:
+            return "skipped", "robots"
+        status = self._final(url).status
+        if status >= 500:
+            return "failed", "server-error"
+        return "done", "ok" if status == 200 else "redirect" if status < 400 else "client-error"
+
+    def _final(self, url: str) -> Answer:
+        return self.answer(url[: url.index("/", 7)], url[url.index("/", 7) :], 99)
+
+    def _answer_page(self, page: int, asked_before: int) -> Answer:
+        kind = self._kind(page)
+        if kind == "missing":
+            return Answer(404)
+        if kind == "redirect":
+            return Answer(302, location=self.url(self._number(page, "to") % self.pages))
+        if kind == "broken" or (kind == "flaky" and asked_before == 0):
+            return Answer(503)
+        links = [self.url(self._number(page, n) % self.pages) for n in range(4)]
+        links += [self.url(near) for near in (2 * page + 1, 2 * page + 2) if near < self.pages]
+        if page == 0:
+            links.append(f"{self.hosts[0]}/chain/0")
+        return Answer(200, tuple(links), delay_seconds=0.1 if kind == "slow" else 0.0)
+
+    def _robots(self, host: int, asked_before: int) -> Answer:
+        if host == NO_ROBOTS:
+            return Answer(404)
+        if host == NEVER_ROBOTS or (host == LATE_ROBOTS and asked_before < 2):
+            return Answer(503)
+        return Answer(200)
+
+    def _kind(self, page: int) -> str:
+        if page < len(self.hosts):
+            return "plain"
+        kinds = {0: "missing", 1: "redirect", 2: "redirect", 3: "flaky", 4: "broken", 5: "slow"}
+        return kinds.get(self._number(page, "kind") % 40, "plain")
+
+    def _path(self, page: int) -> str:
+        hidden = page >= len(self.hosts) and self._number(page, "hidden") % 20 == 0
+        return f"/no/p{page}" if hidden else f"/p{page}"
+
+    def _page(self, target: str) -> int | None:
+        number = target.removeprefix("/no").removeprefix("/p")
+        return int(number) if number.isdecimal() and int(number) < self.pages else None
+
+    def _number(self, page: int, what: object) -> int:
+        digest = hashlib.blake2b(f"{self.seed} {page} {what}".encode(), digest_size=6).digest()
+        return int.from_bytes(digest, "big")
+
+
+class WebServer:
+    """Serves a web; a context manager."""
+
+    def __init__(self, seed: int, pages: int = 400, hosts: int = 6) -> None:
+        self.hits: list[Hit] = []
+        self._lock = threading.Lock()
+        self._asked: Counter[str] = Counter()
+        self._servers: list[ThreadingHTTPServer] = []
+        port = _free_port(hosts)
+        self.web = Web(seed, pages, hosts, port)
+        for number in range(hosts):
+            self._servers.append(_make_server(self, f"127.1.0.{number + 1}", port, self.web.hosts[number]))
+
+    def __enter__(self) -> WebServer:
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+    def serve(self, host: str, target: str) -> tuple[Answer, bytes]:
+        """Answer one request, and log it."""
+        start = time.monotonic()
+        with self._lock:
+            asked_before = self._asked[host + target]
+            self._asked[host + target] += 1
+        answer = self.web.answer(host, target, asked_before)
+        body = b"User-agent: *\nDisallow: /no/\n" if target == "/robots.txt" else self.web.html(host + target, answer)
+        time.sleep(answer.delay_seconds)  # it is the server's page that is slow, not the test
+        with self._lock:
+            self.hits.append(Hit(host, target, start, time.monotonic()))
+        return answer, body
+
+    def asked(self) -> Counter[str]:
+        """How often each URL was asked, robots.txt apart."""
+        with self._lock:
+            return Counter({url: count for url, count in self._asked.items() if not url.endswith("/robots.txt")})
+
+    def gaps(self) -> dict[str, float]:
+        """By host, the shortest time between the end of a request and the start of the next."""
+        by_host: dict[str, list[Hit]] = defaultdict(list)
+        for hit in sorted(self.hits, key=lambda hit: hit.start):
+            by_host[hit.host].append(hit)
+        return {
+            host: min((after.start - before.end for before, after in zip(hits, hits[1:], strict=False)), default=9.0)
+            for host, hits in by_host.items()
+        }
+
+    def first_targets(self) -> set[str]:
+        """What was asked of each host first."""
+        first: dict[str, str] = {}
+        for hit in sorted(self.hits, key=lambda hit: hit.start):
+            first.setdefault(hit.host, hit.target)
+        return set(first.values())
+
+
+def _free_port(hosts: int) -> int:
+    for _ in range(50):
+        with socket.socket() as probe:
+            probe.bind(("127.1.0.1", 0))
+            port = int(probe.getsockname()[1])
+        try:
+            for number in range(hosts):
+                with socket.socket() as probe:
+                    probe.bind((f"127.1.0.{number + 1}", port))
+        except OSError:
+            continue
+        return port
+    raise RuntimeError("no port is free on all addresses")
+
+
+def _make_server(owner: WebServer, address: str, port: int, host: str) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16
+
+        def setup(self) -> None:
+            super().setup()
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def do_GET(self) -> None:
+            answer, body = owner.serve(host, self.path)
+            self.send_response(answer.status)
+            if answer.location:
+                self.send_header("Location", answer.location)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it)
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+        request_queue_size = 256
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Say nothing: the crawler under test is killed in the middle of things."""
+
+    return Server((address, port), Handler)

@@ -59,7 +59,7 @@ def consume(setup: ConsumerSetup, q: Any, turn: Any, complaints: Any) -> None:
     on `complaints`, and ends a process with the exit code 5 for storage errors and 1 for anything else.
     """
     if setup.is_process:
-        enter_child(setup.lock_file)
+        enter_child(setup.lock_file, "consumer")
     try:
         _drain(setup, q, turn)
     except Fenced:

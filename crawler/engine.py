@@ -58,6 +58,7 @@ log = logging.getLogger("crawler")
 
 ACK_SECONDS = 0.003  # how often the acknowledged number is read while the frontier is hungry
 IDLE_SECONDS = 0.02  # the longest wait of the main loop
+LEAST_WAIT_SECONDS = 0.001
 SUPERVISE_SECONDS = 0.05
 AHEAD_VISITS = 128  # held by a worker beyond what it may have in flight
 MAX_UNACKED = 256  # batches, and
@@ -213,13 +214,13 @@ class Crawl:
         """Wait a moment for calls to come back, and take note of what they bring."""
         now = time.monotonic()
         next_due = self.frontier.next_due()
-        wait = IDLE_SECONDS if next_due is None else min(max(next_due - now, 0.0), IDLE_SECONDS)
+        wait = IDLE_SECONDS if next_due is None else min(max(next_due - now, LEAST_WAIT_SECONDS), IDLE_SECONDS)
         if self.hungry and self.outbox.unacked:
             wait = min(wait, ACK_SECONDS)
         elif not self.hungry:
             wait = IDLE_SECONDS  # there is more than enough to do: only a worker can make room
         try:
-            self.settle(self.inbox.get(timeout=wait) if wait else self.inbox.get_nowait())
+            self.settle(self.inbox.get(timeout=wait))
             while True:
                 self.settle(self.inbox.get_nowait())
         except queue.Empty:

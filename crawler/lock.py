@@ -67,8 +67,8 @@ class LedgerLock:
 
     def _sweep(self) -> None:
         lines = os.pread(self._fd, 1 << 20, 0).decode(errors="replace").splitlines()[1:]
-        signed = [(int(pid), born) for pid, _, born in (line.partition(" ") for line in lines) if pid.isdigit()]
-        kill(pid for pid, born in signed if birth(pid) == born)
+        signed = [line.split(" ", 2) for line in lines]
+        kill(int(words[0]) for words in signed if len(words) == 3 and birth(int(words[0])) == words[2])
 
 
 def holder(ledger: Path) -> str:
@@ -87,11 +87,11 @@ def holder(ledger: Path) -> str:
         os.close(fd)
 
 
-def sign_in(path: Path) -> None:
-    """Write this process under the lock's holder: one line, one write."""
+def sign_in(path: Path, role: str) -> None:
+    """Write this process under the lock's holder: its pid, "worker" or "consumer", its birth; one line, one write."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
-        os.write(fd, f"{os.getpid()} {birth(os.getpid())}\n".encode())
+        os.write(fd, f"{os.getpid()} {role} {birth(os.getpid())}\n".encode())
     finally:
         os.close(fd)
 

@@ -35,7 +35,7 @@ MAX_DEATHS_ALONE = 10
 PRELOAD = ["crawler.worker", "crawler.consumer", "crawler.transports.requests"]
 
 
-def enter_child(lock_file: Path) -> None:
+def enter_child(lock_file: Path, role: str) -> None:
     """Make a child process of ours safe to leave alone: it ignores Ctrl-C, signs in, and dies with its parent.
 
     Not PR_SET_PDEATHSIG, which follows the parent's *thread*.
@@ -46,7 +46,7 @@ def enter_child(lock_file: Path) -> None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     # The lock file is gone where the crawl is over; then so is the parent.
     with contextlib.suppress(FileNotFoundError):
-        sign_in(lock_file)
+        sign_in(lock_file, role)
 
 
 def _die_with(parent: Any) -> None:

@@ -79,7 +79,7 @@ def set_up(setup: WorkerSetup, mark: Any) -> None:
     """Make a generation's pump: the initializer of its pool. Never raises; what fails is told by the first call."""
     try:
         if setup.lock_file is not None:
-            enter_child(setup.lock_file)
+            enter_child(setup.lock_file, "worker")
         if setup.config.worker_setup:
             load_hook(setup.config.worker_setup)()
         _PUMPS[setup.generation] = Pump(setup, mark)

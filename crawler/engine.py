@@ -108,7 +108,7 @@ class Crawl:
         self.kind: Any = choose_kind(config.workers(), config.start_method)
         self.reader = Reader(job.ledger, job.opening.run_id)
         self.counters = self.reader.counters()
-        self.frontier = Frontier(self.reader, config, self.workers)
+        self.frontier = Frontier(self.reader, config, self.workers, job.opening.known_hosts)
         self.outbox = Outbox()
         self.watch = Watch(config.stall_seconds)
         self.suspects = Suspects()

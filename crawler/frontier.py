@@ -73,8 +73,19 @@ class Frontier:
     """The window on the ledger's queue."""
 
     def __init__(
-        self, reader: Reader, config: Config, workers: int, clock: Callable[[], float] = time.monotonic
+        self,
+        reader: Reader,
+        config: Config,
+        workers: int,
+        known_hosts: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Make a window.
+
+        Args:
+            known_hosts: hosts up to this id were known before this run.
+            clock: monotonic, seconds.
+        """
         self._reader = reader
         self._config = config
         self._workers = workers
@@ -86,7 +97,7 @@ class Frontier:
         self._merges = 0
         self._paged_to: int | None = 0  # page in the hosts above this id; None: all are known
         self._started = clock()
-        self._newest_at_start = reader.newest_host()
+        self._known_hosts = known_hosts
 
     def __repr__(self) -> str:
         out = sum(len(host.out) for host in self._hosts.values())
@@ -333,7 +344,7 @@ class Frontier:
         wait_seconds = self._wait_seconds(host)
         wall = time.time()
         host.due = self._clock() + politeness.due_in_seconds(row.asked_at, row.retry_at, wall, wait_seconds)
-        if host.id <= self._newest_at_start:
+        if host.id <= self._known_hosts:
             # The run before may have asked it without living to say so: every known host waits once.
             host.due = max(host.due, self._started + wait_seconds)
         self._schedule(host)

@@ -40,6 +40,7 @@ class Opening(NamedTuple):
     key: bytes  # of the fingerprints
     seeds: tuple[str, ...]  # all that this ledger ever had
     new_seeds: int
+    known_hosts: int  # hosts up to this id were known before
     ended: str
     warnings: tuple[str, ...]
 
@@ -61,6 +62,7 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
     connection = schema.connect(path, config.durability)
     try:
         key = _read_key(connection)
+        known_hosts = connection.execute("SELECT coalesce(max(id), 0) FROM _hosts").fetchone()[0]
         past = _read_past(connection)
         known = {row[0] for row in connection.execute("SELECT url FROM seeds")}
         new = [seed for seed in seeds if seed.url not in known]
@@ -69,7 +71,7 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
         deepened = past is not None and _is_deeper(past.config.max_depth, config.max_depth)
         ended = "" if new or retried or deepened else _why_ended(connection, past, config)
         if past is not None and ended:
-            return Opening(0, key, everything, 0, ended, ())
+            return Opening(0, key, everything, 0, 0, ended, ())
     finally:
         connection.close()
     offers = Offers(Scope(config.scope, everything, config.include, config.exclude), config.max_depth, key)
@@ -84,7 +86,7 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
             writer.merge_all()
     finally:
         writer.close()
-    return Opening(writer.run_id, key, everything, len(new), "", _warnings(past, config))
+    return Opening(writer.run_id, key, everything, len(new), known_hosts, "", _warnings(past, config))
 
 
 def served_folders(path: Path) -> dict[str, str]:

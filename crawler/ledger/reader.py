@@ -110,10 +110,6 @@ class Reader:
         """Read a host's facts by its scheme and authority; the row must exist."""
         return HostRow(*self._connection.execute(f"{_HOST} WHERE host = ?", (host,)).fetchone())
 
-    def newest_host(self) -> int:
-        """Return the largest host id."""
-        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM _hosts").fetchone()[0])
-
     def robots_body(self, host_id: int) -> str:
         """Read a host's robots.txt."""
         return str(self._connection.execute("SELECT robots_body FROM _hosts WHERE id = ?", (host_id,)).fetchone()[0])

@@ -1,0 +1,188 @@
+"""Which host next, and when: with the clock in the test's hand, over a real ledger."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from crawler.config import Config
+from crawler.frontier import AHEAD, Frontier
+from crawler.ledger import opening
+from crawler.ledger.opening import SeedRow
+from crawler.ledger.reader import Reader
+from crawler.model import DONE, RETRY, ROBOTS, ROBOTS_SEQ, UNASKED, End, Outcome, Result, RobotsRow, Visit
+from tests.test_ledger import SEED, Bench
+
+LINKS = [f"{SEED}{number}" for number in range(1, 40)]
+
+
+class Stand:
+    """A frontier on a ledger whose only host has 40 queued URLs, and a clock."""
+
+    def __init__(self, folder: Path, config: Config, workers: int = 2, *, robots: bool = True) -> None:
+        self.bench = Bench(folder / "crawl.db", config)
+        if robots:
+            self.bench.commit(Result(robots=RobotsRow(1, "allow", 1, 404, fetched_at=time.time())))
+        self.now = 1_000.0
+        self.workers = workers
+        self.frontier = Frontier(self.bench.reader, config, workers, 0, lambda: self.now)
+
+    def add_links(self) -> None:
+        candidates = self.bench.offers.links(LINKS, 0, (1, 0))
+        self.bench.commit(Result(candidates=candidates))
+        self.frontier.wake(self.bench.reader.counters())
+
+    def take(self, budget: int = 1_000, room: int = 100) -> list[Visit]:
+        return [visit for visits in self.frontier.take([room] * self.workers, budget) for visit in visits]
+
+    def settle(self, visit: Visit, what: str = DONE, **facts: object) -> None:
+        outcome = Outcome(visit.host_id, visit.seq, what, asked=what != UNASKED, **facts)  # type: ignore[arg-type]
+        self.frontier.settle(visit, outcome, self.worker_of(visit), "generation")
+
+    def worker_of(self, visit: Visit) -> int:
+        held = self.frontier._hosts[visit.clock_id].held
+        return next(worker for worker, count in enumerate(held) if count)
+
+    def commit(self, visit: Visit, what: str = DONE) -> None:
+        state = "queued" if what == RETRY else what
+        end = End(state, "ok", None, visit.host_id, visit.seq, visit.attempts, True, 0, 0)
+        self.bench.commit(Result(end=end))
+        self.frontier.wake(self.bench.reader.counters())
+        self.frontier.acknowledge([(visit.host_id, visit.seq, what)])
+
+
+def config(**changes: object) -> Config:
+    base: dict[str, object] = {"delay_seconds": 2.0, "retry_wait_seconds": 4.0, "robots_max_age_seconds": 1e10}
+    return Config(**{**base, **changes})  # type: ignore[arg-type]
+
+
+def test_the_first_visit_of_a_host_is_for_its_robots_txt_and_alone(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=8), robots=False)
+    stand.add_links()
+    (visit,) = stand.take()
+    assert (visit.seq, visit.hop, visit.url) == (ROBOTS_SEQ, "P", "http://a.test/robots.txt")
+    stand.settle(visit, ROBOTS)
+    assert stand.take() == []  # not before the rules are committed
+    stand.bench.commit(Result(robots=RobotsRow(1, "rules", 1, 200, body="User-agent: *", fetched_at=time.time())))
+    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    assert {visit.hop for visit in stand.take()} == {"L"}
+
+
+def test_without_robots_no_robots_txt_is_asked_for(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(obey_robots=False), robots=False)
+    assert [visit.url for visit in stand.take()] == [SEED]
+
+
+def test_a_host_with_a_delay_has_one_visit_out_and_is_due_after_the_end_of_the_exchange(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(per_host=8))
+    stand.add_links()
+    (visit,) = stand.take()
+    stand.now += 30.0
+    assert stand.take() == []
+    stand.settle(visit, ended_ago_seconds=0.5)
+    assert stand.frontier.next_due() == stand.now + 1.5
+    stand.now += 1.49
+    assert stand.take() == []
+    stand.now += 0.01
+    assert [visit.target for visit in stand.take()] == ["/1"]
+
+
+def test_a_host_that_fails_is_asked_less_and_one_that_succeeds_as_before(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config())
+    stand.add_links()
+    waits = []
+    for failed in (True, True, True, False):
+        (visit,) = stand.take()
+        stand.settle(visit, host_failed=failed)
+        due = stand.frontier.next_due()
+        assert due is not None
+        waits.append(due - stand.now)
+        stand.now = due
+    for wait, least in zip(waits, (4.0, 8.0, 16.0), strict=False):
+        assert least <= wait <= 1.25 * least
+    assert waits[3] == 2.0
+
+
+def test_retry_after_holds_for_the_host(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config())
+    stand.add_links()
+    (visit,) = stand.take()
+    stand.settle(visit, RETRY, host_failed=True, retry_after_seconds=100.0)
+    assert stand.frontier.next_due() == stand.now + 100.0
+
+
+def test_a_visit_that_was_not_asked_comes_again_without_a_delay(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config())
+    (visit,) = stand.take()
+    stand.settle(visit, UNASKED)
+    stand.now += 0.02
+    (again,) = stand.take()
+    assert (again.id, again.attempts) == (visit.id, 0)
+    assert again.tag != visit.tag
+
+
+def test_a_url_is_not_handed_out_again_before_its_batch_is_committed(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(delay_seconds=0.0))
+    (visit,) = stand.take()
+    stand.settle(visit, RETRY)
+    assert stand.take() == []
+    stand.commit(visit, RETRY)
+    (again,) = stand.take()
+    assert (again.id, again.attempts) == (visit.id, 1)
+
+
+def test_a_visit_whose_worker_died_is_given_back_and_the_hosts_clock_runs(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config())
+    (visit,) = stand.take()
+    stand.frontier.give_back(visit, stand.worker_of(visit))
+    assert stand.take() == []
+    stand.now += 2.0
+    assert [again.id for again in stand.take()] == [visit.id]
+
+
+def test_no_more_pages_than_the_budget_are_handed_out(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=16))
+    stand.add_links()
+    assert [len(stand.take(budget=budget)) for budget in (0, 3, 0, 2, 1000)] == [0, 3, 0, 2, 35]
+
+
+def test_a_host_without_delay_is_spread_over_the_workers(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=5))
+    stand.add_links()
+    visits = stand.frontier.take([100, 100], 1_000)
+    assert sorted(len(of_worker) for of_worker in visits) == [2 * AHEAD, 3 * AHEAD]
+    assert {frozenset(visit.at_once for visit in of_worker) for of_worker in visits} == {frozenset({2}), frozenset({3})}
+
+
+def test_a_robots_txt_that_moved_is_asked_on_the_clock_of_its_new_host(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(), robots=False)
+    (visit,) = stand.take()
+    stand.settle(visit, ROBOTS)
+    moved = RobotsRow(1, "", 0, 301, redirect_host="https://b.test", redirect_target="/r.txt", redirects=1)
+    stand.bench.commit(Result(robots=moved))
+    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.now += 2.0
+    (visit,) = stand.take()
+    assert (visit.url, visit.host_id, visit.clock_id, visit.redirects) == ("https://b.test/r.txt", 1, 2, 1)
+
+
+def test_after_a_restart_every_known_host_waits_once(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config())
+    stand.bench.close()
+    begun = opening.open_run(stand.bench.path, config(), [SeedRow(SEED, "argument")])
+    reader = Reader(stand.bench.path, begun.run_id)
+    now = [5_000.0]
+    frontier = Frontier(reader, config(), 1, begun.known_hosts, lambda: now[0])
+    assert frontier.take([10], 10) == [[]]
+    now[0] += 2.0
+    assert [len(visits) for visits in frontier.take([10], 10)] == [1]
+    reader.close()
+
+
+def test_the_frontier_is_hungry_only_while_new_links_would_help(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=2))
+    stand.take()
+    assert stand.frontier.is_hungry(10)
+    stand.add_links()
+    stand.take()
+    assert not stand.frontier.is_hungry(10)  # the host has more than it may have handed out

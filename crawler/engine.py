@@ -16,6 +16,7 @@ two calls a worker bound it. What keeps the story true lives in `pools` (workers
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import time
@@ -165,7 +166,7 @@ class Crawl:
                         ended = [(o.host_id, o.seq, o.what) for o in outcomes if o.what != UNASKED]
                         pages = sum(outcome.has_page for outcome in outcomes)
                         self.outbox.hand_over(returned.batch, hungry=self.hungry, pages=pages, ended=ended)
-                self.inbox.put(_Call(life, outcomes, returned.error))
+                    self.inbox.put(_Call(life, outcomes, returned.error))
             except BaseException as error:
                 self.inbox.put(_Call(life, [], fatal=error))
 
@@ -219,12 +220,15 @@ class Crawl:
             wait = min(wait, ACK_SECONDS)
         elif not self.hungry:
             wait = IDLE_SECONDS  # there is more than enough to do: only a worker can make room
-        try:
+        with contextlib.suppress(queue.Empty):
             self.settle(self.inbox.get(timeout=wait))
+        self.drain()
+
+    def drain(self) -> None:
+        """Take note of what has come back by now."""
+        with contextlib.suppress(queue.Empty):
             while True:
                 self.settle(self.inbox.get_nowait())
-        except queue.Empty:
-            pass
 
     def settle(self, call: _Call) -> None:
         """Take note of a call's outcomes; a life that is at its end is retired with its last call."""
@@ -254,6 +258,9 @@ class Crawl:
             return
         self.counters = self.reader.counters()
         freed = self.outbox.acknowledge(self.counters.committed)
+        # A batch may be committed before its call was settled. The call is in the inbox by now (it was put there under
+        # the outbox's lock), and comes first: a visit is settled before its URL may be handed out again.
+        self.drain()
         self.frontier.wake(self.counters)
         for kept in freed:
             self.frontier.acknowledge(kept.ended)

@@ -1,13 +1,14 @@
-"""Politeness: which failure is tried again, and how long a host is left alone. Pure: the clock is handed in.
+"""Politeness: which failure is tried again, and how long a host is left alone.
 
 The same rules derive decisions live and at a restart, from the same facts: when the host was last asked, how often it
-failed in a row, what it said in Retry-After. No randomness: the jitter is a hash, so a restart decides alike.
+failed in a row, what it said in Retry-After. No randomness: the jitter is a hash, so a restart decides alike. Pure: no
+network, disk or process, and the clock is handed in; runs in the coordinator (waits) and in workers (retries).
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
@@ -45,25 +46,26 @@ def may_retry(reason: str, attempts: int, retries: int) -> bool:
 def wait_seconds(host: str, failures: int, delay_seconds: float, base_seconds: float, max_seconds: float) -> float:
     """Return how long a host is left alone after the end of an exchange.
 
-    Its delay; after `failures` failures in a row base * 2 ** (failures - 1), at most max, plus up to a quarter of
-    jitter, and never less than the delay.
+    Its delay; after `failures` failures in a row base * 2 ** (failures - 1), at most max and at least the delay, and up
+    to a quarter more, so that hosts that failed together are not asked together again.
     """
     if failures <= 0:
         return delay_seconds
-    backoff = min(base_seconds * 2.0 ** min(failures - 1, 60), max_seconds)
+    backoff_seconds = min(base_seconds * 2.0 ** min(failures - 1, 60), max_seconds)
     digest = hashlib.blake2b(f"{host} {failures}".encode(), digest_size=2).digest()
     jitter = 1.0 + MAX_JITTER * int.from_bytes(digest, "little") / 0xFFFF
-    return max(delay_seconds, backoff * jitter)
+    return max(delay_seconds, backoff_seconds) * jitter
 
 
 def due_in_seconds(asked_at: float, retry_at: float, now: float, wait: float) -> float:
     """Return in how many seconds a host may be asked, from facts of the wall clock (Unix times; 0: never).
 
-    Clamped: a clock that was set back or forward costs one full wait at most, and no host is forgotten for days.
+    Clamped: however far the clock was set back, a host is left alone for no longer than `wait`, or than the longest
+    Retry-After. A clock that was set forward cannot be told from time that has passed.
     """
-    since = asked_at + wait - now if asked_at else 0.0
-    named = retry_at - now if retry_at else 0.0
-    return max(0.0, min(since, wait), named if named <= MAX_RETRY_AFTER_SECONDS else 0.0)
+    since_asked = asked_at + wait - now if asked_at else 0.0
+    until_retry = retry_at - now if retry_at else 0.0
+    return max(0.0, min(since_asked, wait), min(until_retry, MAX_RETRY_AFTER_SECONDS))
 
 
 def retry_after_seconds(header: str, now: float) -> float:
@@ -74,10 +76,12 @@ def retry_after_seconds(header: str, now: float) -> float:
     """
     text = header.strip()
     if text.isascii() and text.isdigit():
-        seconds = float(text[:12])
+        seconds = float(text)
     else:
         try:
-            seconds = parsedate_to_datetime(text).timestamp() - now
+            date = parsedate_to_datetime(text)
+            # asctime's form names no zone and means UTC (RFC 9110, section 5.6.7); Python would take this machine's
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
         except (ValueError, TypeError, OverflowError, IndexError):
             return 0.0
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else 0.0
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

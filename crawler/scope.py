@@ -3,7 +3,7 @@
 Besides yes and no there is a third answer. A site is often named as http://example.org while it lives at
 https://www.example.org, which is in scope only because a seed's redirect turns out to lead there. Whether that redirect
 was seen before or after a link must not change what is crawled: such links are DOUBTFUL, and the ledger parks them.
-Pure.
+Pure: no network, disk, clock or process; runs in workers, and in consumers for links that are offered again.
 """
 
 from __future__ import annotations
@@ -33,59 +33,75 @@ class Scope:
         Raises:
             UsageError: names the key and the pattern that is no regular expression.
         """
-        self._mode = mode
+        self._is_any = mode == "any"
         self._include = _compile("include", include)
         self._exclude = _compile("exclude", exclude)
+        self._has_patterns = bool(self._include or self._exclude)
         self._seeds: dict[str, set[str]] = {}  # targets by host
         for seed in seeds:
             host, target = urls.split(seed)
             self._seeds.setdefault(host, set()).add(target)
-        self._sites: dict[str, set[str]] = {}  # targets by site
-        for host, targets in self._seeds.items():
-            if site := _site(host):
-                self._sites.setdefault(site, set()).update(targets)
+        self._sites = {site for host in self._seeds if (site := _site(host))}
+        # What the targets in scope start with, by host: on the seeds' hosts, and on their siblings that are no seed's.
+        self._starts = {host: _starts(mode, targets) for host, targets in self._seeds.items()}
+        self._doubtful: dict[str, tuple[str, ...]] = {}
+        for host, starts in self._starts.items():
+            for sibling in _siblings_of(host) if starts else ():
+                if sibling not in self._seeds:
+                    self._doubtful[sibling] = self._doubtful.get(sibling, ()) + starts
 
     def judge(self, host: str, target: str) -> int:
         """Return IN, OUT, or DOUBTFUL: in scope once a seed's redirect has widened the scope to this host."""
-        if self._mode == "any":
-            return self._filter(host, target, IN)
         targets = self._seeds.get(host)
-        if targets is not None:
-            if target in targets:
-                return IN
-            return self._filter(host, target, IN) if self._reaches(targets, target) else OUT
-        if self._mode == "page" or (targets := self._sites.get(_site(host))) is None:
+        if targets is not None and target in targets:
+            return IN
+        if self._is_any or target.startswith(self._starts.get(host, ())):
+            verdict = IN
+        elif target.startswith(self._doubtful.get(host, ())):
+            verdict = DOUBTFUL
+        else:
             return OUT
-        return self._filter(host, target, DOUBTFUL) if self._reaches(targets, target) else OUT
+        if self._has_patterns and not self._passes_patterns(host + target):
+            return OUT
+        return verdict
 
     def widening(self, from_host: str, to_host: str) -> bool:
         """Tell that a seed's redirect between these hosts widens the scope: https or www. for the same site."""
-        if to_host in self._seeds or self._mode == "any":
+        if self._is_any or to_host in self._seeds:
             return False
-        site = _site(to_host)
-        return bool(site) and site in self._sites and site == _site(from_host)
+        return siblings(from_host, to_host) and _site(to_host) in self._sites
 
-    def _reaches(self, targets: set[str], target: str) -> bool:
-        if self._mode == "host":
-            return True
-        return self._mode == "prefix" and any(target.startswith(_directory(seed)) for seed in targets)
+    def _passes_patterns(self, url: str) -> bool:
+        if self._include and not any(pattern.search(url) for pattern in self._include):
+            return False
+        return not any(pattern.search(url) for pattern in self._exclude)
 
-    def _filter(self, host: str, target: str, verdict: int) -> int:
-        if self._include or self._exclude:
-            url = host + target
-            if self._include and not any(pattern.search(url) for pattern in self._include):
-                return OUT
-            if any(pattern.search(url) for pattern in self._exclude):
-                return OUT
-        return verdict
+
+def siblings(a_host: str, b_host: str) -> bool:
+    """Tell that two hosts differ in nothing but http or https and a leading www., on default ports; or not at all."""
+    site = _site(a_host)
+    return site != "" and site == _site(b_host)
 
 
 def _site(host: str) -> str:
-    """Return what http://, https:// and a leading www. have in common; "" for a host on a port of its own."""
+    """Return what siblings have in common, a name without www.; "" for a host on a port of its own."""
     name = urls.host_name(host)
-    if not host.endswith("//" + name):
-        return ""
-    return name.removeprefix("www.")
+    return name.removeprefix("www.") if host.endswith("//" + name) else ""
+
+
+def _siblings_of(host: str) -> list[str]:
+    site = _site(host)
+    if not site:
+        return []
+    names = (f"www.{site}",) if site.startswith("www.") else (site, f"www.{site}")
+    return [f"{scheme}://{name}" for scheme in ("http", "https") for name in names]
+
+
+def _starts(mode: str, targets: Iterable[str]) -> tuple[str, ...]:
+    """Return what a target must start with to be in scope beside these seeds."""
+    if mode == "host":
+        return ("/",)
+    return tuple({_directory(target) for target in targets}) if mode == "prefix" else ()
 
 
 def _directory(target: str) -> str:
@@ -98,6 +114,6 @@ def _compile(key: str, patterns: Sequence[str]) -> list[re.Pattern[str]]:
     for pattern in patterns:
         try:
             compiled.append(re.compile(pattern))
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:  # of a{99999999999} and of ((((((
             raise UsageError(f"{key}: {pattern!r} is not a regular expression: {error}") from error
     return compiled

@@ -1,7 +1,7 @@
 """URLs: one normal form, the two halves that the crawler works with, and what a person may type as a seed.
 
 The normal form is what the WHATWG URL standard serialises (by way of ada-url), as browsers do, less the fragment and
-any user name or password, with percent-escapes in upper case. Pure: no network, disk, clock or process.
+any user name or password, with percent-escapes in upper case. Pure: no network, disk, clock or process; runs anywhere.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import ada_url
 NORMAL_FORM = "whatwg-1"  # stored in the ledger: another form would make old URLs look new
 MAX_LENGTH = 8_192  # characters; RFC 9110 section 4.1 asks for at least 8,000
 
-_ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?!\d)")
+_LOWER_CASE_ESCAPE = re.compile(r"%(?:[a-f][0-9a-fA-F]|[0-9A-F][a-f])")
+_SCHEME = re.compile(r"([^/?#:\[]+):(?!\d+(?:[/?#]|$))")  # a colon that no port follows: "localhost:8000" has none
 
 
 def normalise(text: str, base: str | None = None) -> str | None:
@@ -33,7 +33,7 @@ def normalise(text: str, base: str | None = None) -> str | None:
     if "@" in url:
         url = _strip_userinfo(url)
     if "%" in url:
-        url = _ESCAPE.sub(lambda escape: escape[0].upper(), url)
+        url = _LOWER_CASE_ESCAPE.sub(lambda escape: escape[0].upper(), url)
     return url
 
 
@@ -71,11 +71,11 @@ def read_seed(text: str) -> str:
         raise ValueError("expected a URL or a host, got nothing")
     if re.search(r"\s", typed):
         raise ValueError("a URL has no spaces in it; expected one URL or host")
-    if "://" not in typed and not _SCHEME.match(typed):
+    scheme = _SCHEME.match(typed)
+    if scheme is None:
         typed = "http://" + typed
-    if not typed.lower().startswith(("http://", "https://")):
-        scheme = typed.partition(":")[0]
-        raise ValueError(f"expected a URL that starts with http:// or https://, or a bare host, not {scheme}:")
+    elif scheme[1].lower() not in ("http", "https"):
+        raise ValueError(f"expected a URL that starts with http:// or https://, or a bare host, not {scheme[0]!r}")
     url = normalise(typed)
     if url is None:
         raise ValueError("not a URL that can be asked: expected such as https://example.org/ or example.org")

@@ -81,9 +81,9 @@ UPDATE _urls SET state = ?, reason = ?, error = ?, attempts = attempts + ?
 WHERE host_id = ? AND seq = ? AND attempts = ? AND state = 'queued'
 """
 _CANDIDATE = "(fingerprint, host, target, hop, depth, redirects, via_host_id, via_seq)"
-_ADD_CANDIDATE = f"INSERT INTO _candidates {_CANDIDATE} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"  # noqa: S608
+_ADD_CANDIDATE = f"INSERT INTO _candidates {_CANDIDATE} VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _PARK = f"""
-INSERT INTO _parked {_CANDIDATE} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+INSERT INTO _parked {_CANDIDATE} VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET depth = min(depth, excluded.depth), redirects = min(redirects, excluded.redirects)
 """  # noqa: S608
 _UNPARK = f"""
@@ -92,16 +92,21 @@ SELECT fingerprint, host, target, hop, depth, redirects, via_host_id, via_seq FR
 WHERE host IN (SELECT host FROM _hosts WHERE widened)
 """  # noqa: S608
 _ADD_FACTS = """
-UPDATE _hosts SET asked = asked + ?2, asked_at = max(asked_at, ?3),
-    failures = CASE WHEN ?4 THEN ?5 ELSE failures + ?5 END, retry_at = max(retry_at, ?6), bytes = bytes + ?7
-WHERE id = ?1
+UPDATE _hosts SET asked = _hosts.asked + f.asked, asked_at = max(_hosts.asked_at, f.asked_at),
+    failures = CASE WHEN f.succeeded THEN f.failures ELSE _hosts.failures + f.failures END,
+    retry_at = max(_hosts.retry_at, f.retry_at), bytes = _hosts.bytes + f.bytes
+FROM (SELECT ? AS id, ? AS asked, ? AS asked_at, ? AS succeeded, ? AS failures, ? AS retry_at, ? AS bytes) AS f
+WHERE _hosts.id = f.id
 """
 _SET_ROBOTS = """
-UPDATE _hosts SET robots_verdict = ?2, robots_tries = ?3, robots_status = ?4, robots_reason = ?5, robots_body = ?6,
-    crawl_delay = ?7, robots_host = ?8, robots_target = ?9, robots_redirects = ?10, robots_fetched_at = ?11
-WHERE id = ?1
+UPDATE _hosts SET robots_verdict = r.verdict, robots_tries = r.tries, robots_status = r.status,
+    robots_reason = r.reason, robots_body = r.body, crawl_delay = r.delay, robots_host = r.host,
+    robots_target = r.target, robots_redirects = r.redirects, robots_fetched_at = r.fetched_at
+FROM (SELECT ? AS id, ? AS verdict, ? AS tries, ? AS status, ? AS reason, ? AS body, ? AS delay, ? AS host,
+             ? AS target, ? AS redirects, ? AS fetched_at) AS r
+WHERE _hosts.id = r.id
 """
-_ADD_ROBOTS_HOST = "INSERT OR IGNORE INTO _hosts (host) SELECT ?1 WHERE ?1 <> ''"
+_ADD_HOST = "INSERT OR IGNORE INTO _hosts (host) VALUES (?)"
 _FINISH = "UPDATE runs SET finish_reason = ?, ended = ? WHERE id = ?"
 _REACH = "SELECT depth, redirects FROM _urls WHERE host_id = ? AND seq = ?"
 _PAGE_TO_OFFER = """
@@ -240,7 +245,7 @@ class Writer:
             counts["requests"] += sum(facts[1] for facts in batch.hosts)
             counts["bytes"] += sum(facts[6] for facts in batch.hosts)
         if robots := [result.robots for result in results if result.robots is not None]:
-            executemany(_ADD_ROBOTS_HOST, [(row[7],) for row in robots])
+            executemany(_ADD_HOST, [(row[7],) for row in robots if row[7]])
             executemany(_SET_ROBOTS, robots)
         if widened := [result.widened for result in results if result.widened]:
             self._widen(widened)
@@ -270,8 +275,8 @@ class Writer:
         # A name that the user named may have any address, under https as under http.
         named = {urls.host_name(host) for (host,) in self.connection.execute("SELECT host FROM _hosts WHERE named")}
         self.connection.executemany(
-            "INSERT INTO _hosts (host, widened, named) VALUES (?1, 1, ?2) "
-            "ON CONFLICT (host) DO UPDATE SET widened = 1, named = max(named, ?2)",
+            "INSERT INTO _hosts (host, widened, named) VALUES (?, 1, ?) "
+            "ON CONFLICT (host) DO UPDATE SET widened = 1, named = max(named, excluded.named)",
             [(host, urls.host_name(host) in named) for host in hosts],
         )
         self._unpark()

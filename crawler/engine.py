@@ -279,7 +279,7 @@ class Crawl:
                 log.warning("%s", trouble)
         alive = bool(self.consumers) and self.kind.are_alive(self.consumers)
         if why := self.watch.why_replace(self.outbox, self.counters.committed, alive, now):
-            self.replace_consumers(why)
+            self.replace_consumers(why, alive=alive)
         self.progress.tick(self.counters, sum(len(life.held) for life in self.lives))
 
     def dispatch(self) -> None:
@@ -362,6 +362,7 @@ class Crawl:
         """Replace a life whose calls are all back; what it held is given back, or ended if it keeps killing."""
         self._start_deaths += not life.has_returned
         if self._start_deaths >= MAX_START_DEATHS:
+            self.kind.check(self.consumers)
             raise CrawlerError(f"worker processes die at start, {MAX_START_DEATHS} times in a row: {life.error}")
         with self.outbox.lock:
             life.is_retired = True
@@ -392,9 +393,11 @@ class Crawl:
         batch = self._encode(Batch([msgspec.Raw(self._encode(result))]))
         self.outbox.hand_over(batch, hungry=self.hungry, ended=[(visit.host_id, visit.seq, FAILED)])
 
-    def replace_consumers(self, why: str) -> None:
+    def replace_consumers(self, why: str, *, alive: bool) -> None:
         """Put a new queue and new consumers in the place of those that something is wrong with."""
         self.outbox.disconnect()
+        if not alive:
+            self.kind.check(self.consumers)
         self.kind.dismiss(self.consumers, self.q)
         complaints: list[Complaint] = []
         while not self.complaints.empty():

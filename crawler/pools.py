@@ -16,11 +16,12 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ CLOSE_AFTER_SECONDS = 0.5  # a worker is dead and its calls are still open: it d
 LATE_SECONDS = 5.0  # beyond page_deadline_seconds, at which a worker should end itself
 MAX_STRIKES = 2
 MAX_DEATHS_ALONE = 10
+EXIT_UNGUARDED = 73
 PRELOAD = ["crawler.worker", "crawler.consumer", "crawler.transports.requests"]
 
 
@@ -71,6 +73,7 @@ class Processes:
         context: Any = multiprocessing.get_context(start_method)
         self._context = context
         if start_method == "forkserver":
+            _forget_foreign_fork_server()
             context.set_forkserver_preload(PRELOAD)
         self.JoinableQueue = context.JoinableQueue
         self.Process = context.Process
@@ -92,6 +95,19 @@ class Processes:
             # The feeder may be blocked in a full pipe: without a reader it gets EPIPE and ends.
             q._ignore_epipe = True
             q._reader.close()
+
+    def check(self, consumers: Sequence[Any]) -> None:
+        """Raise if consumers died, or are about to, because the caller's script runs itself again in each child.
+
+        Raises:
+            UsageError: says what to do.
+        """
+        connection.wait([consumer.sentinel for consumer in consumers], CLOSE_AFTER_SECONDS)
+        if any(consumer.exitcode == EXIT_UNGUARDED for consumer in consumers):
+            raise UsageError(
+                "child processes import your script, and it calls crawl(): put the call under "
+                'if __name__ == "__main__": or use Config(processes=0)'
+            )
 
     def are_alive(self, consumers: Iterable[Any]) -> bool:
         """Tell that no consumer has ended."""
@@ -121,6 +137,9 @@ class Threads:
             for _ in consumers:
                 q.put(None)
 
+    def check(self, consumers: Sequence[Any]) -> None:
+        """Raise nothing: a thread imports no script."""
+
     def are_alive(self, consumers: Iterable[Any]) -> bool:
         """Tell that no consumer has ended."""
         return all(consumer.is_alive() for consumer in consumers)
@@ -135,15 +154,31 @@ def choose_kind(workers: int, start_method: str) -> Processes | Threads:
     if workers == 0:
         return Threads()
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise UsageError(
-            "crawl() was called while a child process imports your script: put the call under "
-            'if __name__ == "__main__": or use Config(processes=0)'
-        )
+        # A child of ours imports the caller's script, and runs it again. The parent says what is wrong, once.
+        # (Not SystemExit: the fork server would make exit code 1 of it.)
+        sys.stdout.flush()
+        os._exit(EXIT_UNGUARDED)
     if multiprocessing.current_process().daemon:
         raise UsageError(
             "a daemon process may have no children: start it with daemon=False, or use Config(processes=0)"
         )
     return Processes(start_method)
+
+
+def _forget_foreign_fork_server() -> None:
+    """Make this process start a fork server of its own if it was forked from one that had a fork server.
+
+    multiprocessing inherits the pid of that server, and waits for it as for a child of its own: ChildProcessError.
+    """
+    server: Any = forkserver._forkserver
+    with server._lock:
+        if server._forkserver_pid is None:
+            return
+        try:
+            os.waitid(os.P_PID, server._forkserver_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            os.close(server._forkserver_alive_fd)
+            server._forkserver_pid = server._forkserver_alive_fd = server._forkserver_address = None
 
 
 class Life:

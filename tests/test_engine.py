@@ -32,7 +32,7 @@ class LateInbox(queue.SimpleQueue[Any]):
 
 
 def test_a_visit_is_settled_before_its_url_is_handed_out_again(tmp_path: Path) -> None:
-    """A batch with a retry was committed, and its URL handed out again, before the main loop knew that it had come back."""
+    """A batch with a retry was committed, and its URL handed out again, before the main loop knew of its return."""
     ledger = tmp_path / "crawl.db"
     with Site() as site:
         site.add_page("/")

@@ -70,10 +70,8 @@ def test_a_module_imports_from_the_floors_below_only(path: Path) -> None:
     wrong = {
         other
         for other in rooms
-        if FLOOR_OF[other] > FLOOR_OF[room]
-        and other != "config"
-        or FLOOR_OF[other] == FLOOR_OF[room]
-        and other not in same_floor
+        if (FLOOR_OF[other] > FLOOR_OF[room] and other != "config")
+        or (FLOOR_OF[other] == FLOOR_OF[room] and other not in same_floor)
     }
     assert not wrong
 

@@ -1,4 +1,4 @@
-"""Killed at any instant, nothing is lost and nothing is stored twice: SIGKILL for every process, then the same command again."""
+"""Killed at any instant, nothing is lost and nothing is stored twice: SIGKILL, then the same command again."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Command:
         self.ledger = folder / "crawl.db"
         self.lock = folder / "crawl.db-lock"
         self.words = [
-            sys.executable, "-X", "faulthandler", "-m", "crawler", *server.web.seeds(), "--delay", "0", "--per-host", "8",
-            "--retries", str(RETRIES), "-p", "2", "-c", "16", "-s", "retry_wait_seconds=0.02", "-s",
+            sys.executable, "-m", "crawler", *server.web.seeds(), "--delay", "0", "--per-host", "8", "--retries",
+            str(RETRIES), "-p", "2", "-c", "16", "-s", "retry_wait_seconds=0.02", "-s",
             "retry_wait_max_seconds=0.2", "-s", "stall_seconds=5", *options,
         ]  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
@@ -89,7 +89,9 @@ def check(command: Command, crashes: int) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = connection.execute("SELECT url, state, reason FROM urls").fetchall()
         pages = [row[0] for row in connection.execute("SELECT url FROM pages")]
-        added, ended, counted = connection.execute("SELECT total(urls), total(ended_urls), total(pages) FROM runs").fetchone()
+        added, ended, counted = connection.execute(
+            "SELECT total(urls), total(ended_urls), total(pages) FROM runs"
+        ).fetchone()
     finally:
         connection.close()
     expected = server.web.expected()

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(
     not MANUAL.is_dir() or shutil.which("nginx") is None, reason="needs postgresql-doc-15 and nginx-light"
 )
 
+RELS = {"canonical", "alternate", "next", "prev"}
 NGINX = """
 daemon off; pid {folder}/pid; error_log {folder}/errors; worker_processes 1; events {{ worker_connections 256; }}
 http {{ access_log off; types {{ text/html html; text/css css; image/svg+xml svg; }}
@@ -67,7 +68,7 @@ def _read(path: Path, url: str) -> tuple[str, set[str]]:
         _without_fragment(urljoin(url, href))
         for element in root.iter("a", "link")
         if (href := element.get("href")) and not href.startswith("#")
-        and (element.tag == "a" or set(element.get("rel", "").lower().split()) & {"canonical", "alternate", "next", "prev"})
+        and (element.tag == "a" or set(element.get("rel", "").lower().split()) & RELS)
     }  # fmt: skip
     title = root.findtext(".//title") or ""
     return " ".join(title.split()), {link for link in links if link.startswith("http")}

@@ -1,14 +1,15 @@
 """The synthetic web: deterministic from a number, spread over loopback hosts, with its crawl computed beforehand.
 
-`Web` says what each URL answers and which URLs a crawl by our rules must end with (`expected`); `WebServer` serves it on
-127.1.0.1, 127.1.0.2, ... at one port and keeps a log. Page i lives on host i % hosts. Among the pages are redirects (a chain
-of 15 too), missing ones, some that fail once or for ever, slow ones, disallowed ones, and links of every odd kind. One host has
-no robots.txt, one has it after two failures, one never.
+`Web` says what each URL answers and which URLs a crawl by our rules must end with (`expected`); `WebServer` serves it
+on 127.1.0.1, 127.1.0.2, ... at one port and keeps a log. Page i lives on host i % hosts. Among the pages are redirects
+(a chain of 15 too), missing ones, some that fail once or for ever, slow ones, disallowed ones, and links of every odd
+kind. One host has no robots.txt, one has it after two failures, one never.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import socket
 import threading
 import time
@@ -97,7 +98,7 @@ class Web:
 
     def requests(self, url: str, retries: int) -> int:
         """How often a crawl without accidents asks for a URL of `expected`."""
-        host, _, path = url.partition("/p")
+        path = url.partition("/p")[2]
         page = self._page("/p" + path) if path else None
         if self._final(url).status >= 500:
             return 1 + retries
@@ -206,7 +207,7 @@ class WebServer:
         for hit in sorted(self.hits, key=lambda hit: hit.start):
             by_host[hit.host].append(hit)
         return {
-            host: min((after.start - before.end for before, after in zip(hits, hits[1:], strict=False)), default=9.0)
+            host: min((after.start - before.end for before, after in itertools.pairwise(hits)), default=9.0)
             for host, hits in by_host.items()
         }
 

@@ -119,7 +119,7 @@ class Crawl:
         self.quarantine: list[deque[Visit]] = [deque() for _ in range(self.workers)]
         self.consumers: list[Any] = []
         self.q: Any = None
-        self.hungry = True
+        self.hungry = self.has_room = True
         self._in_flight = -(-config.concurrency // self.workers)
         self._crawl_id = uuid.uuid4().hex
         self._lives_begun = self._start_deaths = self._start_failures = 0
@@ -218,8 +218,8 @@ class Crawl:
         wait = IDLE_SECONDS if next_due is None else min(max(next_due - now, LEAST_WAIT_SECONDS), IDLE_SECONDS)
         if self.hungry and self.outbox.unacked:
             wait = min(wait, ACK_SECONDS)
-        elif not self.hungry:
-            wait = IDLE_SECONDS  # there is more than enough to do: only a worker can make room
+        elif not self.has_room:
+            wait = IDLE_SECONDS  # only a call that comes back can make room
         with contextlib.suppress(queue.Empty):
             self.settle(self.inbox.get(timeout=wait))
         self.drain()
@@ -242,7 +242,7 @@ class Crawl:
             self.progress.count(outcome)
             if outcome.host_failed:
                 for other in self.lives:
-                    other.pauses.add(visit.clock_id)
+                    other.pause(visit.clock_id)
             if outcome.what not in (RETRY, UNASKED):
                 self.suspects.acquit(visit.id)
             if outcome.widened:
@@ -285,7 +285,8 @@ class Crawl:
     def dispatch(self) -> None:
         """Hand out what is due; a worker that holds visits always has a call under way."""
         rooms = [0 if self.is_closed(life) else max(0, self.capacity - len(life.held)) for life in self.lives]
-        visits = self.frontier.take(rooms, self.budget()) if any(rooms) else [[] for _ in rooms]
+        self.has_room = any(rooms)
+        visits = self.frontier.take(rooms, self.budget()) if self.has_room else [[] for _ in rooms]
         held = sum(len(life.held) for life in self.lives) + sum(map(len, visits))
         self.hungry = self.frontier.is_hungry(self.capacity * self.workers - held)
         for life, new in zip(self.lives, visits, strict=True):

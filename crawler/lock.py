@@ -18,6 +18,7 @@ from pathlib import Path
 
 from crawler.errors import LedgerInUse, StorageError
 
+HOLDER_SECONDS = 0.2
 GONE_SECONDS = 5.0  # how long a SIGKILL may take
 
 
@@ -42,7 +43,7 @@ class LedgerLock:
             except OSError as error:
                 raise StorageError(f"cannot write beside the ledger {self._ledger}: {error.strerror}") from error
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(fd)
             except OSError as error:
                 os.close(fd)
                 raise LedgerInUse(
@@ -134,6 +135,18 @@ def _birth_by_ps(pid: int) -> str:
     ).stdout.strip()
     state, _, started = shown.partition(" ")
     return "" if not shown or state.startswith("Z") else started.strip()
+
+
+def _flock(fd: int) -> None:
+    """Lock a file, or raise OSError; `holder`, asked by somebody else, has it for a moment only."""
+    deadline = time.monotonic() + HOLDER_SECONDS
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _is_same_file(fd: int, path: Path) -> bool:

@@ -214,6 +214,11 @@ class Life:
         self.calls += 1
         self.held.update((visit.id, visit) for visit in visits)
 
+    def pause(self, host_id: int) -> None:
+        """Let the next call give back what waits for a host that failed, if anything does."""
+        if any(visit.clock_id == host_id for visit in self.held.values()):
+            self.pauses.add(host_id)
+
     def returned(self, error: str, now: float) -> None:
         """Take note of a call's end; what the calls behind it are given begins now."""
         self.calls -= 1

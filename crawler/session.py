@@ -8,6 +8,8 @@ in two threads at once, in a notebook, and inside somebody's own (non-daemon) ch
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -80,7 +82,12 @@ def crawl(
     if path is None:
         temporary = Path(tempfile.mkdtemp(prefix="poolcrawl-"))
         path = temporary / "crawl.db"
-    ending = run(found, config, path, hook=parse, stop=stop)
+    try:
+        ending = run(found, config, path, hook=parse, stop=stop)
+    except BaseException:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
     return Report(path, ending.finish_reason, temporary)
 
 
@@ -164,7 +171,7 @@ def _serve_folders(stack: ExitStack, seeds: Sequence[Seed], ledger: Path) -> lis
         port = int(split(served[folder])[0].rpartition(":")[2]) if folder in served else 0
         server = stack.enter_context(FolderServer(Path(folder), port))
         urls[folder] = server.url
-        log.info("serving %s at %s", folder, server.url)
+        log.info("serving %s at %s", os.path.relpath(folder), server.url)
     return [
         SeedRow(urls[str(seed.folder)], seed.origin, str(seed.folder))
         if seed.folder

@@ -204,7 +204,7 @@ def _add_other_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--fresh", action="store_true", help="delete the ledger and start over")
     group.add_argument("--yes", action="store_true", help="do not ask before deleting")
     group.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    group.add_argument("-v", "--verbose", action="store_true", help="say more")
+    group.add_argument("-v", "--verbose", action="store_true", help="name each URL as it comes back")
     group.add_argument("--log-file", type=Path, metavar="FILE", help="write the log there too")
     group.add_argument("--no-progress", action="store_true", help="no line every few seconds")
     group.add_argument("--version", action="version", version=f"poolcrawl {VERSION}")

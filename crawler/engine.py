@@ -105,7 +105,7 @@ class Crawl:
     def __init__(self, job: Job) -> None:
         config = job.config
         self.job = job
-        self.workers = max(1, config.workers())
+        self.workers = max(1, min(config.workers(), config.concurrency))
         self.kind: Any = choose_kind(config.workers(), config.start_method)
         self.reader = Reader(job.ledger, job.opening.run_id)
         self.counters = self.reader.counters()
@@ -120,7 +120,6 @@ class Crawl:
         self.consumers: list[Any] = []
         self.q: Any = None
         self.hungry = self.has_room = True
-        self._in_flight = -(-config.concurrency // self.workers)
         self._crawl_id = uuid.uuid4().hex
         self._lives_begun = self._start_deaths = self._start_failures = 0
         self._supervised_at = self._stopped_at = 0.0
@@ -240,6 +239,7 @@ class Crawl:
             visit = life.held.pop((outcome.host_id, outcome.seq))
             self.frontier.settle(visit, outcome, life.worker, life.generation)
             self.progress.count(outcome)
+            log.debug("%s %s %s", outcome.what, outcome.status or outcome.reason, visit.url)
             if outcome.host_failed:
                 for other in self.lives:
                     other.pause(visit.clock_id)
@@ -284,11 +284,13 @@ class Crawl:
 
     def dispatch(self) -> None:
         """Hand out what is due; a worker that holds visits always has a call under way."""
-        rooms = [0 if self.is_closed(life) else max(0, self.capacity - len(life.held)) for life in self.lives]
+        rooms = [
+            0 if self.is_closed(life) else max(0, self.capacity(life.worker) - len(life.held)) for life in self.lives
+        ]
         self.has_room = any(rooms)
         visits = self.frontier.take(rooms, self.budget()) if self.has_room else [[] for _ in rooms]
         held = sum(len(life.held) for life in self.lives) + sum(map(len, visits))
-        self.hungry = self.frontier.is_hungry(self.capacity * self.workers - held)
+        self.hungry = self.frontier.is_hungry(sum(map(self.capacity, range(self.workers))) - held)
         for life, new in zip(self.lives, visits, strict=True):
             suspects = [visit for visit in new if self.suspects.is_suspect(visit)]
             if suspects:
@@ -327,10 +329,14 @@ class Crawl:
 
     # ---- workers and consumers that die
 
-    @property
-    def capacity(self) -> int:
+    def in_flight(self, worker: int) -> int:
+        """Return a worker's share of the requests that may be in flight."""
+        share, rest = divmod(self.job.config.concurrency, self.workers)
+        return share + (worker < rest)
+
+    def capacity(self, worker: int) -> int:
         """Return how many visits a worker may hold."""
-        return self._in_flight + AHEAD_VISITS
+        return self.in_flight(worker) + AHEAD_VISITS
 
     def is_closed(self, life: Life) -> bool:
         """Tell that a worker gets no new visits now."""
@@ -353,7 +359,7 @@ class Crawl:
         generation = f"{self._crawl_id}-{worker}-{self._lives_begun}"
         job, kind = self.job, self.kind
         setup = WorkerSetup(
-            generation, job.config, job.opening.seeds, job.opening.key, self._in_flight,
+            generation, job.config, job.opening.seeds, job.opening.key, self.in_flight(worker),
             job.lock_file if kind.are_processes else None, job.hook,
         )  # fmt: skip
         mark = kind.mark()

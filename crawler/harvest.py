@@ -34,6 +34,7 @@ from crawler.model import (
     Visit,
 )
 from crawler.offers import Offers
+from crawler.scope import siblings
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CACHED_LINKS = 32_768  # in each of the link cache's two halves
@@ -153,11 +154,11 @@ class Harvester:
         if target is not None:
             scope = self._offers.scope
             host = urls.split(target)[0]
+            # What a seed of this site answers with belongs to it, whatever the scope says of its path.
+            certain = visit.depth == 0 and (host == visit.host or siblings(visit.host, host))
             if visit.depth == 0 and scope.widening(visit.host, host):
                 result.widened = host
-            result.candidates = self._offers.redirect(
-                target, visit.depth, visit.redirects, visit.id, certain=bool(result.widened)
-            )
+            result.candidates = self._offers.redirect(target, visit.depth, visit.redirects, visit.id, certain=certain)
         outcome = _outcome(visit, answer, DONE, "redirect", has_page=True)
         outcome.widened = result.widened
         return Harvest(outcome, result, [])

@@ -129,6 +129,8 @@ def run(
         if begun.new_seeds:
             log.info("%s new seed%s", f"{begun.new_seeds:,}", "" if begun.new_seeds == 1 else "s")
         crawl = Crawl(Job(ledger, lock.path, config, begun, stop or Stop(), function))
+        if crawl.counters.ended_urls:
+            log.info("continuing: %s pages, %s URLs queued", f"{crawl.counters.pages:,}", f"{crawl.counters.queued:,}")
         return Ending(crawl.run(), False)
 
 

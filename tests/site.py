@@ -14,9 +14,10 @@ from typing import NamedTuple
 class Hit(NamedTuple):
     """A request that was served."""
 
-    start: float
+    start: float  # monotonic
     end: float
-    target: str
+    method: str
+    target: str  # as sent on the wire
     status: int
 
 
@@ -75,9 +76,13 @@ class Site:
         """Add a redirect."""
         self._pages[target] = Served(status, (("Location", to),), b"", 0.0)
 
-    def robots(self, text: str) -> None:
-        """Set the robots.txt."""
-        self._pages["/robots.txt"] = Served(200, (("Content-Type", "text/plain"),), text.encode(), 0.0)
+    def add_file(self, target: str, body: bytes, content_type: str, status: int = 200) -> None:
+        """Add what is no page of ours: these bytes, of this type."""
+        self._pages[target] = Served(status, (("Content-Type", content_type),), body, 0.0)
+
+    def robots(self, text: str, status: int = 200) -> None:
+        """Set the robots.txt; without one it is a 404."""
+        self.add_file("/robots.txt", text.encode(), "text/plain", status)
 
     def fail(self, target: str, statuses: Sequence[int]) -> None:
         """Let a target answer these statuses first."""
@@ -88,7 +93,7 @@ class Site:
         with self._lock:
             return Counter(hit.target for hit in self.log)
 
-    def serve(self, target: str) -> Served:
+    def serve(self, method: str, target: str) -> Served:
         """Answer one request, and log it."""
         start = time.monotonic()
         served = self._pages.get(target, Served(404, (("Content-Type", "text/html"),), b"<title>404</title>", 0.0))
@@ -97,7 +102,7 @@ class Site:
                 served = Served(self._failing[target].pop(0), (), b"", 0.0)
         time.sleep(served.delay_seconds)  # it is the server's page that is slow, not the test
         with self._lock:
-            self.log.append(Hit(start, time.monotonic(), target, served.status))
+            self.log.append(Hit(start, time.monotonic(), method, target, served.status))
         return served
 
 
@@ -111,7 +116,7 @@ def _make_server(site: Site, address: str, port: int) -> ThreadingHTTPServer:
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def do_GET(self) -> None:
-            served = site.serve(self.path)
+            served = site.serve(self.command, self.requestline.split(" ")[1])  # self.path has its "//" mended
             self.send_response(served.status)
             for name, value in served.headers:
                 self.send_header(name, value)

@@ -641,7 +641,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSL
     if openssl is None:
         pytest.skip("no openssl command here")
     folder = tmp_path_factory.mktemp("tls")
-    made = subprocess.run(  # noqa: S603  # a fixed command with fixed arguments
+    made = subprocess.run(  # a fixed command with fixed arguments
         [
             *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=loopback"),
             *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"),

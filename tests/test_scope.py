@@ -79,6 +79,24 @@ def test_doubtful_is_what_a_sibling_seed_host_has_in_scope(mode: str, seeds: lis
     assert (scope.judge(host, target) == DOUBTFUL) == is_doubtful
 
 
+def test_a_host_with_seeds_of_its_own_is_not_doubtful() -> None:
+    scope = Scope("prefix", ["http://example.org/a/", "https://example.org/b/"], (), ())
+    hosts = ["http://example.org", "https://example.org", "http://www.example.org", "http://www.www.example.org"]
+    verdicts = {host: tuple(scope.judge(host, target) for target in ("/a/x", "/b/x", "/c/x")) for host in hosts}
+    assert verdicts == {
+        "http://example.org": (IN, OUT, OUT),
+        "https://example.org": (OUT, IN, OUT),
+        "http://www.example.org": (DOUBTFUL, DOUBTFUL, OUT),
+        "http://www.www.example.org": (OUT, OUT, OUT),
+    }
+
+
+def test_only_one_leading_www_is_passed_over() -> None:
+    scope = Scope("host", ["http://www.www.example.org/"], (), ())
+    hosts = ["https://www.www.example.org", "http://www.example.org", "http://example.org"]
+    assert [scope.judge(host, "/") for host in hosts] == [DOUBTFUL, OUT, OUT]
+
+
 @settings(deadline=None)
 @given(st.sampled_from(["prefix", "host"]), st.lists(A_URL, min_size=1, max_size=4), A_HOST, A_TARGET)
 def test_what_is_doubtful_can_be_widened_to(mode: str, seeds: list[str], host: str, target: str) -> None:

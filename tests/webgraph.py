@@ -1,21 +1,30 @@
-"""The synthetic web: deterministic from a number, spread over loopback hosts, with its crawl computed beforehand.
+"""The synthetic web: deterministic from a number, spread over several hosts, with its crawl computed beforehand.
 
 `Web` says what each URL answers and which URLs a crawl by our rules must end with (`expected`); `WebServer` serves it
-on 127.1.0.1, 127.1.0.2, ... at one port and keeps a log. Page i lives on host i % hosts. Among the pages are redirects
-(a chain of 15 too), missing ones, some that fail once or for ever, slow ones, disallowed ones, and links of every odd
-kind. One host has no robots.txt, one has it after two failures, one never.
+on 127.1.0.1, 127.1.0.2, ... at one port and keeps a log; `WebTransport` answers from it without any socket, inside the
+crawler's own processes, with `transport = "tests.webgraph:WebTransport"`. Page i lives on host i % hosts. Among the
+pages are redirects (a chain of 15 too), missing ones, some that fail once or for ever, slow ones, disallowed ones, and
+links of every odd kind. One host has no robots.txt, one has it after two failures, one never.
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import itertools
+import json
+import os
 import socket
+import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
+
+from crawler import model
+from crawler.config import Config
+from crawler.transports import Request
 
 MAX_REDIRECTS = 10
 CHAIN = 15
@@ -31,6 +40,18 @@ class Answer(NamedTuple):
     delay_seconds: float = 0.0
 
 
+class Reply(NamedTuple):
+    """The same as it goes over the wire."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    delay_seconds: float
+
+
+NO_ADDRESS = Reply(0, (), b"", 0.0)  # for a host that is not in the web
+
+
 class Hit(NamedTuple):
     """A request that was served."""
 
@@ -41,12 +62,12 @@ class Hit(NamedTuple):
 
 
 class Web:
-    """A web of so many pages on so many hosts."""
+    """A web of so many pages on so many hosts: at a port of loopback, or (0) http://h0.test, http://h1.test, ..."""
 
-    def __init__(self, seed: int, pages: int = 400, hosts: int = 6, port: int = 80) -> None:
+    def __init__(self, seed: int, pages: int = 400, hosts: int = 6, port: int = 0) -> None:
         self.seed = seed
         self.pages = pages
-        self.hosts = [f"http://127.1.0.{number + 1}:{port}" for number in range(hosts)]
+        self.hosts = [f"http://127.1.0.{n + 1}:{port}" if port else f"http://h{n}.test" for n in range(hosts)]
 
     def seeds(self) -> list[str]:
         """One URL of each host."""
@@ -66,6 +87,16 @@ class Web:
         if page is None or self.url(page) != host + target:
             return Answer(404)
         return self._answer_page(page, asked_before)
+
+    def respond(self, host: str, target: str, asked_before: int) -> Reply:
+        """The whole response; the same for the same arguments."""
+        answer = self.answer(host, target, asked_before)
+        kind, body = "text/html; charset=utf-8", self.html(host + target, answer)
+        if target == "/robots.txt":
+            kind, body = "text/plain", b"User-agent: *\nDisallow: /no/\n"
+        location = (("Location", answer.location),) if answer.location else ()
+        length = ("Content-Length", str(len(body)))
+        return Reply(answer.status, (*location, ("Content-Type", kind), length), body, answer.delay_seconds)
 
     def html(self, url: str, answer: Answer) -> bytes:
         """The body: its links, and links that lead nowhere."""
@@ -183,18 +214,17 @@ class WebServer:
             server.shutdown()
             server.server_close()
 
-    def serve(self, host: str, target: str) -> tuple[Answer, bytes]:
+    def serve(self, host: str, target: str) -> Reply:
         """Answer one request, and log it."""
         start = time.monotonic()
         with self._lock:
             asked_before = self._asked[host + target]
             self._asked[host + target] += 1
-        answer = self.web.answer(host, target, asked_before)
-        body = b"User-agent: *\nDisallow: /no/\n" if target == "/robots.txt" else self.web.html(host + target, answer)
-        time.sleep(answer.delay_seconds)  # it is the server's page that is slow, not the test
+        reply = self.web.respond(host, target, asked_before)
+        time.sleep(reply.delay_seconds)  # it is the server's page that is slow, not the test
         with self._lock:
             self.hits.append(Hit(host, target, start, time.monotonic()))
-        return answer, body
+        return reply
 
     def asked(self) -> Counter[str]:
         """How often each URL was asked, robots.txt apart."""
@@ -217,6 +247,78 @@ class WebServer:
         for hit in sorted(self.hits, key=lambda hit: hit.start):
             first.setdefault(hit.host, hit.target)
         return set(first.values())
+
+
+class WebTransport:
+    """A transport (see `crawler.transports`) that answers from a web, with its delays and without any socket.
+
+    The environment names the web, WEBGRAPH='{"seed": 1, "pages": 400, "hosts": 6}', and in WEBGRAPH_LOG the file that
+    gets one line per request: monotonic time, host, target, pid. How often a URL was asked before is read off that
+    file, so it holds across processes, and after they were killed. Without a file, each transport counts for itself.
+    """
+
+    def __init__(self, config: Config, capacity: int) -> None:
+        self.capacity = capacity
+        self._timeout_seconds = config.timeout_seconds
+        self._web = Web(**json.loads(os.environ["WEBGRAPH"]))
+        name = os.environ.get("WEBGRAPH_LOG")
+        self._file = open(name, "a+b", buffering=0) if name else tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115, PTH123  (a descriptor for as long as this lives)
+        self._asked: Counter[bytes] = Counter()
+        self._counted_to = 0
+        self._due: list[tuple[float, int, float, float, Request, Reply]] = []
+        self._started = 0
+
+    def start(self, request: Request) -> None:
+        """Ask; the answer is due after the page's delay."""
+        asked_before = self.count(request.host, request.target)
+        known = request.host in self._web.hosts
+        reply = self._web.respond(request.host, request.target, asked_before) if known else NO_ADDRESS
+        now = time.monotonic()
+        due = now + min(reply.delay_seconds, self._timeout_seconds)
+        self._started += 1  # keeps the heap from comparing requests
+        heapq.heappush(self._due, (due, self._started, now, time.time(), request, reply))
+
+    def wait(self, seconds: float) -> list[model.Answer]:
+        """Return what is due by now, waiting at most so long for the first."""
+        until = time.monotonic() + seconds
+        if self._due:
+            until = min(until, self._due[0][0])
+        time.sleep(max(0.0, until - time.monotonic()))
+        answers = []
+        while self._due and self._due[0][0] <= time.monotonic():
+            answers.append(self._answer(*heapq.heappop(self._due)[2:]))
+        return answers
+
+    def close(self) -> None:
+        """Forget what is in flight."""
+        self._due.clear()
+        self._file.close()
+
+    def count(self, host: str, target: str) -> int:
+        """Log a request; return how many there were before it, of any process."""
+        key = f"{host} {target}".encode()
+        file = self._file.fileno()
+        os.write(file, b"%.6f %s %d\n" % (time.monotonic(), key, os.getpid()))
+        end = os.lseek(file, 0, os.SEEK_CUR)  # of our own line: others may have added theirs since
+        lines = os.pread(file, end - self._counted_to, self._counted_to).splitlines()
+        self._asked.update(line.partition(b" ")[2].rpartition(b" ")[0] for line in lines)
+        self._counted_to = end
+        return self._asked[key] - 1
+
+    def _answer(self, started: float, started_at: float, request: Request, reply: Reply) -> model.Answer:
+        now = time.monotonic()
+        answer = model.Answer(request.tag, started_at=started_at, elapsed_seconds=now - started, ended=now)
+        if reply is NO_ADDRESS:
+            return answer._replace(reason="dns", error=f"no address for {request.host}", asked=False)
+        if reply.delay_seconds > self._timeout_seconds:
+            return answer._replace(reason="timeout", error=f"no answer within {self._timeout_seconds:g} s")
+        return answer._replace(
+            status=reply.status,
+            http_version="HTTP/1.1",
+            headers=tuple((name.lower(), value) for name, value in reply.headers),
+            body=reply.body,
+            wire_size=len(reply.body),
+        )
 
 
 def _free_port(hosts: int) -> int:
@@ -244,14 +346,12 @@ def _make_server(owner: WebServer, address: str, port: int, host: str) -> Thread
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def do_GET(self) -> None:
-            answer, body = owner.serve(host, self.path)
-            self.send_response(answer.status)
-            if answer.location:
-                self.send_header("Location", answer.location)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
+            reply = owner.serve(host, self.path)
+            self.send_response(reply.status)
+            for name, value in reply.headers:
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(reply.body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it)
             pass

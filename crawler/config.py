@@ -119,7 +119,7 @@ def _make_config(values: dict[str, Any], source: str) -> Config:
     known = Config.__struct_fields__
     for key in values:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise UsageError(f"{source}: there is no option {key!r}{hint}")
     for key, value in values.items():

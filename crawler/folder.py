@@ -18,6 +18,7 @@ from typing import Any
 from crawler.errors import UsageError
 
 ADDRESS = "127.0.0.1"
+INDEX_PAGES = ("index.html", "index.htm")  # what the standard library looks for, in a folder
 
 
 class FolderServer:
@@ -87,12 +88,22 @@ class _Handler(SimpleHTTPRequestHandler):
         if self.headers.get("Host") not in (f"{ADDRESS}:{port}", f"localhost:{port}"):
             self.send_error(403)
             return None
-        path = os.path.realpath(self.translate_path(self.path))
-        root = os.path.realpath(self.directory)
-        if path != root and not path.startswith(root + os.sep):
+        if not self._is_inside(self.translate_path(self.path)):
             self.send_error(404)
             return None
         return super().send_head()
+
+    def _is_inside(self, path: str) -> bool:
+        """Tell whether this is a file or folder of ours, and so is the index page that would be sent for a folder."""
+        root = Path(self.directory)
+        try:
+            real = Path(os.path.realpath(path))  # Path.resolve() raises on a loop of links
+            if real.is_dir():
+                indexes = [Path(os.path.realpath(index)) for name in INDEX_PAGES if (index := real / name).is_file()]
+                return all(each.is_relative_to(root) for each in (real, *indexes))
+            return real.is_file() and real.is_relative_to(root)  # no pipe: to open one may wait for ever
+        except (OSError, ValueError):  # too long a name, a NUL
+            return False
 
     def list_directory(self, path: Any) -> None:
         """Answer 404: a folder without an index page is no page."""

@@ -6,14 +6,17 @@ else; runs in the coordinator.
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from crawler import urls
 
-_FILE_SUFFIX = re.compile(r"\.(txt|csv|tsv|lst|list|seeds|html?|json|toml|md)$", re.IGNORECASE)
+# What a bare word may end in and yet be no host: none of these is a top-level domain (as .md is).
+_FILE_SUFFIX = re.compile(r"\.(txt|csv|tsv|lst|list|seeds|html?|json|toml)$", re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n|\r|\n")  # splitlines() would also break a line at a form feed and the like
 
 
 class Seed(NamedTuple):
@@ -55,12 +58,14 @@ def read_seeds(words: Sequence[str], stdin: TextIO) -> tuple[list[Seed], list[Pr
 def _read_word(word: str, stdin: TextIO) -> Iterator[Seed | Problem]:
     path = Path(word)
     if word == "-":
-        yield from _read_lines(stdin, "standard input", Path())
-    elif "://" in word:
+        buffer = getattr(stdin, "buffer", None)  # bytes, lest one that is no UTF-8 end the reading
+        text = buffer.read() if buffer is not None else stdin.read().encode("utf-8", "surrogatepass")
+        yield from _read_lines(text, "standard input", Path())
+    elif "://" in word or not word.strip():  # an empty word is no path: Path("") would be the working directory
         yield _read_one(word, "argument", ())
     elif _is_file(path):
         yield from _read_file(path)
-    elif _looks_like_a_path(word) and not path.is_dir():
+    elif _looks_like_a_path(word) and not _is_dir(path):
         yield Problem("argument", word, "there is no such file or folder")
     else:
         yield _read_one(word, "argument", (Path(),))
@@ -72,16 +77,19 @@ def _read_file(path: Path) -> Iterator[Seed | Problem]:
     except OSError as error:
         yield Problem("argument", str(path), f"cannot be read: {error.strerror}")
         return
-    if b"\0" in text:
-        yield Problem("argument", str(path), "is no text in UTF-8: expected one seed a line")
+    yield from _read_lines(text, path.name, path.parent)
+
+
+def _read_lines(lines: bytes, name: str, folder: Path) -> Iterator[Seed | Problem]:
+    """Read what a file holds; a line that is no UTF-8 is a problem of its own, unless that is in a comment."""
+    if b"\0" in lines or lines.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        yield Problem("argument", name, "is no text in UTF-8: expected one seed a line")
         return
-    yield from _read_lines(text.decode("utf-8-sig", "replace").splitlines(), path.name, path.parent)
-
-
-def _read_lines(lines: Iterable[str], name: str, folder: Path) -> Iterator[Seed | Problem]:
-    for number, line in enumerate(lines, 1):
-        text = re.sub(r"(^|\s)#.*", "", line.lstrip("\ufeff")).strip()
-        if text:
+    for number, line in enumerate(_LINE_END.split(lines.decode("utf-8-sig", "replace")), 1):
+        text = re.sub(r"(^|\s)#.*", "", line).strip()
+        if "\ufffd" in text:
+            yield Problem(f"{name}:{number}", text, "is no text in UTF-8")
+        elif text:
             yield _read_one(text, f"{name}:{number}", (folder, Path()))
 
 
@@ -93,7 +101,7 @@ def _read_one(text: str, origin: str, places: Sequence[Path]) -> Seed | Problem:
             if any(path.is_file() for path in folder.rglob("*")):
                 return Seed("", folder.resolve(), origin)
             return Problem(origin, text, "the folder has no file in it")
-    if "://" not in text and _looks_like_a_path(text):
+    if text.strip() and "://" not in text and _looks_like_a_path(text):
         return Problem(origin, text, "there is no such folder, and it is no URL")
     try:
         return Seed(urls.read_seed(text), None, origin)

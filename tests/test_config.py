@@ -1,0 +1,149 @@
+"""Options: from a file, from words, from flags, in this order; what is wrong is named with what was expected."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from crawler.config import Config, read_config
+from crawler.errors import UsageError
+
+CONFIG_TOML = Path(__file__).parent.parent / "config.toml"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of each test, without a config.toml."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def complaint(path: Path | None = None, words: list[str] | None = None, flags: dict[str, Any] | None = None) -> str:
+    """What is said of options that cannot be used, in one line."""
+    with pytest.raises(UsageError) as caught:
+        read_config(path, words or [], flags or {})
+    text = str(caught.value)
+    assert "\n" not in text.strip()
+    return text
+
+
+def test_config_toml_holds_exactly_the_keys_and_the_defaults_in_the_order_of_the_struct() -> None:
+    read = tomllib.loads(CONFIG_TOML.read_text(encoding="utf-8"))
+    assert tuple(read) == Config.__struct_fields__
+    assert read_config(CONFIG_TOML, [], {}) == Config()
+    for key, value in msgspec.structs.asdict(Config()).items():
+        assert type(read[key]) is (list if isinstance(value, tuple) else type(value)), key
+
+
+def test_every_key_of_config_toml_has_a_comment_above_it() -> None:
+    lines = CONFIG_TOML.read_text(encoding="utf-8").splitlines()
+    keys = [number for number, line in enumerate(lines) if re.match(r"[a-z_]+ =", line)]
+    assert len(keys) == len(Config.__struct_fields__)
+    assert [lines[number] for number in keys if not lines[number - 1].startswith("# ")] == []
+
+
+def test_without_a_file_words_and_flags_there_are_the_defaults() -> None:
+    assert read_config(None, [], {}) == Config()
+
+
+def test_flags_win_over_words_and_words_over_the_file(folder: Path) -> None:
+    (folder / "config.toml").write_text("max_pages = 1\nmax_depth = 1\nretries = 1\n")
+    config = read_config(None, ["max_pages=2", "max_depth=2"], {"max_pages": 3})
+    assert (config.max_pages, config.max_depth, config.retries) == (3, 2, 1)
+
+
+def test_a_named_file_is_read_instead_of_the_one_in_the_working_directory(folder: Path) -> None:
+    (folder / "config.toml").write_text("max_pages = 1\n")
+    (folder / "other.toml").write_text("\ufeffmax_depth = 1\n", encoding="utf-8")
+    assert read_config(folder / "other.toml", [], {}) == Config(max_depth=1)
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "value"),
+    [
+        ("max_pages=500", "max_pages", 500),
+        (" max_pages = 500", "max_pages", 500),
+        ("delay_seconds=0", "delay_seconds", 0.0),
+        ("delay_seconds=0.25", "delay_seconds", 0.25),
+        ("obey_robots=false", "obey_robots", False),
+        ('include=["a", "b=c"]', "include", ("a", "b=c")),
+        ("transport=tests.site:Made", "transport", "tests.site:Made"),
+        ('user_agent="x = y"', "user_agent", "x = y"),
+        ('headers={ "Accept-Language" = "de" }', "headers", {"Accept-Language": "de"}),
+        ("ledger=", "ledger", ""),
+    ],
+)
+def test_a_word_is_toml_or_else_text(word: str, key: str, value: object) -> None:
+    assert read_config(None, [word], {}) == Config(**{key: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("key", "close"),
+    [("max_page", "max_pages"), ("delay_second", "delay_seconds"), ("obey_robot", "obey_robots"), ("zzz", "")],
+)
+def test_a_misspelt_key_is_named_with_the_close_match(key: str, close: str, folder: Path) -> None:
+    hint = f"there is no option {key!r}" + (f"; did you mean {close}?" if close else "")
+    (folder / "mine.toml").write_text(f"{key} = 1\n")
+    assert complaint(words=[f"{key}=1"]) == f"-s: {hint}"
+    assert complaint(folder / "mine.toml") == f"{folder / 'mine.toml'}: {hint}"
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("max_pages=many", "expected `int`, got `str`"),
+        ("max_pages=-1", "expected `int` >= 0"),
+        ("max_depth=-2", "expected `int` >= -1"),
+        ("per_host=0", "expected `int` >= 1"),
+        ("timeout_seconds=0", "expected `float` > 0.0"),
+        ("robots_max_age_seconds=1", "expected `float` >= 60.0"),
+        ("scope='sites'", "invalid enum value 'sites'"),
+        ("obey_robots=1", "expected `bool`, got `int`"),
+        ('include="a"', "expected `array`, got `str`"),
+        ('user_agent=""', "expected `str` of length >= 1"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_with_what_was_expected(word: str, expected: str) -> None:
+    key = word.partition("=")[0]
+    text = complaint(words=[word])
+    assert text.startswith(f"-s: {key} = ")
+    assert text.endswith(expected)
+
+
+def test_every_number_has_a_bound_below() -> None:
+    numbers = [key for key, value in msgspec.structs.asdict(Config()).items() if type(value) in (int, float)]
+    assert len(numbers) >= 15
+    for key in numbers:
+        assert f"{key} = -2" in complaint(words=[f"{key}=-2"])
+
+
+def test_a_word_without_an_equals_sign_is_told_how_it_should_look() -> None:
+    assert complaint(words=["max_pages"]) == "-s max_pages: expected KEY=VALUE, such as max_pages=500"
+
+
+def test_a_flag_that_cannot_be_used_is_blamed_on_the_command_line() -> None:
+    assert complaint(flags={"max_pages": -1}).startswith("the command line: max_pages = -1: ")
+
+
+def test_a_file_that_is_missing_or_a_folder_is_said_so(folder: Path) -> None:
+    missing = folder / "no.toml"
+    assert complaint(missing) == f"cannot read the config file {missing}: {os.strerror(2)}"
+    assert complaint(folder).startswith(f"cannot read the config file {folder}: ")
+
+
+@pytest.mark.parametrize(
+    "content", [b"max_pages 5", b"max_pages = 1\nmax_pages = 2\n", b"\xff\xfem\0", b"user_agent = '\xe9'"]
+)
+def test_a_file_that_is_no_toml_is_said_so(content: bytes, folder: Path) -> None:
+    (folder / "mine.toml").write_bytes(content)
+    assert complaint(folder / "mine.toml").startswith(f"{folder / 'mine.toml'} is not a TOML file: ")
+
+
+def test_workers_are_the_cores_unless_a_number_is_given() -> None:
+    assert [Config(processes=processes).workers() for processes in (-1, 0, 3)] == [os.cpu_count() or 1, 0, 3]

@@ -273,16 +273,21 @@ def check(path: Path) -> None:
         )
 
 
+def as_storage_error(path: Path, error: sqlite3.Error) -> StorageError:
+    """Say what SQLite said, of which file, and what to do."""
+    return StorageError(
+        f"the ledger {path}: {error}; it is as it was at its last commit: when the cause is gone, "
+        "the same command continues"
+    )
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises in a block into a StorageError that names the ledger."""
     try:
         yield
     except sqlite3.Error as error:
-        raise StorageError(
-            f"the ledger {path} failed: {error}; it is as it was at its last commit: "
-            "when the cause is gone, the same command continues"
-        ) from error
+        raise as_storage_error(path, error) from error
 
 
 def remove(path: Path) -> None:

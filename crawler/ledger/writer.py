@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from crawler import urls
-from crawler.errors import StorageError
 from crawler.ledger import schema
 from crawler.ledger.merge import merge
 from crawler.model import DONE, MAX_REDIRECTS, QUEUED, Candidate, End, PageRow, VisitId
@@ -121,6 +120,7 @@ class Writer:
 
     def __init__(self, path: Path, run_id: int, offers: Offers, *, durability: str, obey_nofollow: bool) -> None:
         self.run_id = run_id
+        self._path = path
         self.connection = schema.connect(path, durability)
         self._offers = offers
         self._obey_nofollow = obey_nofollow
@@ -173,7 +173,7 @@ class Writer:
             if isinstance(error, sqlite3.IntegrityError):
                 raise ProtocolError(f"stored twice? {error}") from error
             if isinstance(error, sqlite3.Error):
-                raise StorageError(f"the ledger cannot be written: {error}") from error
+                raise schema.as_storage_error(self._path, error) from error
             raise
 
     def add_candidates(self, candidates: Sequence[Sequence[Any]]) -> None:

@@ -31,7 +31,7 @@ import msgspec
 
 from crawler.config import Config
 from crawler.consumer import Complaint, ConsumerSetup, Outbox, Watch, consume, join
-from crawler.errors import CrawlerError
+from crawler.errors import CrawlerError, UsageError
 from crawler.frontier import Frontier
 from crawler.ledger.opening import Opening
 from crawler.ledger.reader import Reader
@@ -165,7 +165,8 @@ class Crawl:
                         ended = [(o.host_id, o.seq, o.what) for o in outcomes if o.what != UNASKED]
                         pages = sum(outcome.has_page for outcome in outcomes)
                         self.outbox.hand_over(returned.batch, hungry=self.hungry, pages=pages, ended=ended)
-                    self.inbox.put(_Call(life, outcomes, returned.error))
+                    fatal = UsageError(returned.error) if returned.unusable else None
+                    self.inbox.put(_Call(life, outcomes, returned.error, fatal))
             except BaseException as error:
                 self.inbox.put(_Call(life, [], fatal=error))
 
@@ -231,6 +232,8 @@ class Crawl:
 
     def settle(self, call: _Call) -> None:
         """Take note of a call's outcomes; a life that is at its end is retired with its last call."""
+        if isinstance(call.fatal, UsageError):
+            raise call.fatal
         if call.fatal is not None:
             raise CrawlerError(f"a batch could not be handed over: {call.fatal!r}") from call.fatal
         life = call.life

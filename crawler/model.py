@@ -245,7 +245,8 @@ class Returned(NamedTuple):
     generation: str
     outcomes: bytes  # a list of `Outcome`
     batch: bytes  # a `Batch`; b"" where there are no outcomes
-    error: str = ""  # the worker cannot work: its set-up failed
+    error: str = ""  # the worker cannot work: its set-up failed,
+    unusable: bool = False  # because of an option, so that no other worker could, either
 
 
 class Answer(NamedTuple):

@@ -28,7 +28,9 @@ from crawler.ledger import opening, schema
 from crawler.ledger.opening import SeedRow
 from crawler.lock import LedgerLock
 from crawler.report import Report
+from crawler.scope import Scope
 from crawler.seeds import Seed, read_seeds
+from crawler.transports.guard import Guard
 from crawler.urls import split
 
 log = logging.getLogger("crawler")
@@ -109,9 +111,7 @@ def run(
         UsageError, StorageError, CrawlerError: as `crawl`.
     """
     config, function = _choose_hook(config, hook)
-    for key in ("parse", "worker_setup"):
-        if spec := getattr(config, key):
-            load_hook(spec)
+    _check(config)
     with ExitStack() as stack:
         lock = LedgerLock(ledger)
         lock.acquire()
@@ -141,6 +141,19 @@ def _read(seeds: Iterable[str]) -> tuple[list[Seed], list[str]]:
             raise UsageError(f"a seed must be text, not {type(word).__name__}: {word!r}")
     found, problems = read_seeds(words, sys.stdin)
     return found, [f"{problem.text}: {problem.message}" for problem in problems]
+
+
+def _check(config: Config) -> None:
+    """Refuse options that cannot be used before anything is touched.
+
+    Raises:
+        UsageError: names the option.
+    """
+    Scope(config.scope, (), config.include, config.exclude)
+    Guard(config.allow_private)
+    for key in ("parse", "worker_setup"):
+        if spec := getattr(config, key):
+            load_hook(spec)
 
 
 def _choose_hook(config: Config, hook: str | Hook | None) -> tuple[Config, Hook | None]:

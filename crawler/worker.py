@@ -27,7 +27,7 @@ import msgspec
 
 from crawler import politeness
 from crawler.config import ROBOTS_TOKEN, Config
-from crawler.errors import CrawlerError
+from crawler.errors import UsageError
 from crawler.extract import load_hook
 from crawler.harvest import Harvest, Harvester
 from crawler.model import (
@@ -72,7 +72,7 @@ class WorkerSetup(NamedTuple):
 
 
 _PUMPS: dict[str, Pump] = {}
-_ERRORS: dict[str, str] = {}
+_ERRORS: dict[str, tuple[str, bool]] = {}  # text, and whether an option is to blame
 
 
 def set_up(setup: WorkerSetup, mark: Any) -> None:
@@ -83,10 +83,10 @@ def set_up(setup: WorkerSetup, mark: Any) -> None:
         if setup.config.worker_setup:
             load_hook(setup.config.worker_setup)()
         _PUMPS[setup.generation] = Pump(setup, mark)
-    except CrawlerError as error:
-        _ERRORS[setup.generation] = str(error)
-    except BaseException as error:
-        _ERRORS[setup.generation] = f"{type(error).__name__}: {error}"
+    except UsageError as error:
+        _ERRORS[setup.generation] = (str(error), True)
+    except BaseException as error:  # one that gets out would break the pool without a word
+        _ERRORS[setup.generation] = (f"{type(error).__name__}: {error}", False)
 
 
 def tear_down(generation: str) -> None:
@@ -101,8 +101,8 @@ def get_pages(generation: str, order: bytes) -> Returned:
     """Take visits in, give back what is finished. Called by the pool; never raises."""
     pump = _PUMPS.get(generation)
     if pump is None:
-        error = _ERRORS.get(generation, "")
-        return Returned(generation, b"" if error else _all_unasked(order), b"", error)
+        error, unusable = _ERRORS.get(generation, ("", False))
+        return Returned(generation, b"" if error else _all_unasked(order), b"", error, unusable)
     return pump.call(order)
 
 

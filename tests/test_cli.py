@@ -19,9 +19,9 @@ from tests.site import Site
 ROOT = Path(__file__).parent.parent
 FLAGS = [
     "--ledger", "--config", "-s", "--depth", "--max-pages", "--max-time", "--scope", "--include", "--exclude",
-    "--delay", "--per-host", "-c", "--concurrency", "-p", "--processes", "--transport", "--timeout", "--retries", "--no-robots",
-    "--allow-private", "-U", "--user-agent", "-H", "--header", "--fresh", "--yes", "-q", "-v", "--log-file",
-    "--no-progress", "--parse",
+    "--delay", "--per-host", "-c", "--concurrency", "-p", "--processes", "--transport", "--timeout",
+    "--retries", "--no-robots", "--allow-private", "-U", "--user-agent", "-H", "--header", "--fresh", "--yes",
+    "-q", "-v", "--log-file", "--no-progress", "--parse",
 ]  # fmt: skip
 
 

@@ -1,0 +1,157 @@
+"""What a page says: charset as browsers decide, links from everywhere, odd input survived."""
+
+from __future__ import annotations
+
+import pytest
+
+from crawler import parse
+from crawler.model import MAX_LINKS_PER_PAGE
+from crawler.parse import Document
+
+URL = "http://a.test/dir/page.html"
+
+
+def read(html: str, **options: object) -> Document:
+    return parse.parse_html(html, URL, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "text", "charset"),
+    [
+        (b"\xef\xbb\xbf\xc3\xa4", "text/html; charset=latin-1", "ä", "utf-8"),
+        (b"\xff\xfea\x00", "", "a", "utf-16le"),
+        (b"\xfe\xff\x00a", "", "a", "utf-16be"),
+        (b"\xe4", "text/html; charset=iso-8859-1", "ä", "windows-1252"),
+        (b"\x80\x81\x8d\x8f\x90\x9d", "text/html; charset=ascii", "€\x81\x8d\x8f\x90\x9d", "windows-1252"),
+        (b"\x8e\xa0", 'text/html; charset="Shift_JIS"', "滋", "cp932"),
+        (b"<meta charset=koi8-r>\xc1", "text/html", "<meta charset=koi8-r>\u0430", "koi8-r"),
+        (
+            b'<meta http-equiv=content-type content="text/html; charset=windows-1251">\xe0',
+            "text/html; charset=klingon",
+            '<meta http-equiv=content-type content="text/html; charset=windows-1251">\u0430',
+            "windows-1251",
+        ),
+        (b"<meta charset=utf-16>\xc3\xa4", "", "<meta charset=utf-16>ä", "utf-8"),
+        (b" " * 1024 + b"<meta charset=koi8-r>\xc3\xa4", "", " " * 1024 + "<meta charset=koi8-r>ä", "utf-8"),
+        (b"\xc3\xa4", "text/html", "ä", "utf-8"),
+        (b"\xe4 and", "text/html", "ä and", "windows-1252"),
+        (b"a\xff", "text/html; charset=utf-8", "a\ufffd", "utf-8"),
+        (b"abc", "text/html; charset=hex", "abc", "utf-8"),
+    ],
+)
+def test_the_charset_is_decided_as_browsers_do(body: bytes, content_type: str, text: str, charset: str) -> None:
+    assert parse.decode(body, content_type) == (text, charset)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "start", "html"),
+    [
+        ("text/html", b"", True), ("Text/HTML; charset=x", b"", True), ("application/xhtml+xml", b"", True),
+        ("text/plain", b"<html>", False), ("", b"  <!DOCTYPE html>", True), ("", b"<!-- x --><html >", True),
+        ("", b"%PDF-1.7", False), ("image/svg+xml", b"<svg>", False),
+    ],
+)  # fmt: skip
+def test_html_is_known_by_its_type_or_without_one_by_how_it_starts(content_type: str, start: bytes, html: bool) -> None:
+    assert parse.is_html(content_type, start) is html
+
+
+def test_links_come_from_everywhere_and_are_resolved() -> None:
+    document = read(
+        '<link rel=canonical href="/c"><link rel="alternate" href="/de">'
+        '<link rel=next href="?p=2"><link rel=prev href="?p=0">'
+        '<link rel=stylesheet href="s.css"><a href="a">x <b>y</b></a><map><area href="area" alt="ar"></map>'
+        '<iframe src="i"></iframe><a href=" /sp ace#f ">s</a><meta http-equiv="Refresh" content="5; URL=\'/r\'">'
+        "<a href='http://other.test'>o</a><a name=x>no</a>"
+    )
+    assert [(link.url, link.text, link.rel) for link in document.links] == [
+        ("http://a.test/c", "", "canonical"),
+        ("http://a.test/de", "", "alternate"),
+        ("http://a.test/dir/page.html?p=2", "", "next"),
+        ("http://a.test/dir/page.html?p=0", "", "prev"),
+        ("http://a.test/dir/a", "x y", ""),
+        ("http://a.test/dir/area", "ar", ""),
+        ("http://a.test/dir/i", "", ""),
+        ("http://a.test/sp%20ace", "s", ""),
+        ("http://other.test/", "o", ""),
+        ("http://a.test/r", "", ""),
+    ]
+    assert document.follow == [link.url for link in document.links]
+    assert (document.canonical, document.links_found, document.links_bad) == ("http://a.test/c", 10, 0)
+
+
+def test_frames_are_links() -> None:
+    html = '<frameset><frame src="f1"><frame src="f2"></frameset>'
+    assert [link.url for link in read(html).links] == ["http://a.test/dir/f1", "http://a.test/dir/f2"]
+
+
+def test_base_is_obeyed_the_first_one_and_only_if_it_is_a_url() -> None:
+    assert [link.url for link in read('<base href="/b/"><base href="/no/"><a href=x>').links] == ["http://a.test/b/x"]
+    assert [link.url for link in read('<base href="javascript:1"><a href=x>').links] == ["http://a.test/dir/x"]
+
+
+def test_odd_hrefs_are_counted_and_cost_the_page_no_other_link() -> None:
+    odd = ["http://[broken", "mailto:a@b.test", "javascript:x()", "tel:1", "data:,x", "http://", "x" * 9_000]
+    html = (
+        "".join(f'<a href="{href}">o</a>' for href in odd)
+        + '<a href="#top">t</a><a href="ok">k</a><a href="ok#2">k</a>'
+    )
+    document = read(html)
+    assert [link.url for link in document.links] == ["http://a.test/dir/ok"]
+    assert (document.links_found, document.links_bad) == (len(odd) + 3, len(odd))
+
+
+def test_template_is_inert_noscript_counts_and_svg_links_do_not() -> None:
+    html = "<template><a href=t></a></template><noscript><a href=n>n</a></noscript><svg><a xlink:href=s>s</a></svg>"
+    assert [link.url for link in read(html).links] == ["http://a.test/dir/n"]
+
+
+@pytest.mark.parametrize(
+    ("html", "header", "obeyed"),
+    [
+        ('<meta name=robots content="noindex, NoFollow">', "", True),
+        ('<meta name=poolcrawl content="none">', "", True),
+        ('<meta name=googlebot content="nofollow">', "", False),
+        ("", "nofollow", True),
+        ("", "poolcrawl: noindex, nofollow", True),
+        ("", "googlebot: nofollow", False),
+        ("", "unavailable_after: 25 Jun 2099 15:00:00 PST", False),
+        ('<meta name=robots content="index,follow">', "all", False),
+    ],
+)
+def test_nofollow_of_a_page_is_obeyed_if_it_is_meant_for_us(html: str, header: str, obeyed: bool) -> None:
+    document = read(html + "<a href=x>x</a>", x_robots_tag=header)
+    assert (document.nofollow, len(document.links), len(document.follow)) == (obeyed, 1, 0 if obeyed else 1)
+    assert read(html + "<a href=x>x</a>", x_robots_tag=header, obey_nofollow=False).follow == ["http://a.test/dir/x"]
+
+
+def test_nofollow_of_a_link_holds_for_that_link_unless_another_one_leads_there() -> None:
+    html = '<a rel="NoFollow ugc" href=a>a</a><a rel=nofollow href=b>b</a><a href=b>b</a>'
+    assert read(html).follow == ["http://a.test/dir/b"]
+    assert [link.rel for link in read(html).links] == ["NoFollow ugc", "nofollow"]
+    assert len(read(html, obey_nofollow=False).follow) == 2
+
+
+def test_metadata_is_clean_and_plain_text() -> None:
+    html = (
+        "<html lang=de-AT><title> A\n\tB\0 \ud800</title><meta name=Description content=' d  e '>"
+        "<h1>One <i>two</i></h1><h1>no</h1>"
+    )
+    document = read(html)
+    assert document[:3] == ("A B\ufffd ?", "d e", "One two")
+    assert document.lang == "de-AT"
+    assert {type(value) for value in document[:3]} == {str}
+    assert read("<p>").title is None
+    assert len(read(f"<title>{'x' * 5000}</title>").title or "") == 1_000
+
+
+@pytest.mark.parametrize(
+    "html", ["<div>" * 10_000, "<a " * 32_000, "<" * 1_000_000, f"<a href='{'x' * 500_000}'>y</a>", "\0" * 10_000, ""]
+)
+def test_hostile_html_is_survived(html: str) -> None:
+    assert read(html + "<a href=x>").follow in (["http://a.test/dir/x"], [])
+
+
+def test_links_beyond_the_limit_are_counted_and_not_stored() -> None:
+    document = read("".join(f"<a href={number}>" for number in range(MAX_LINKS_PER_PAGE + 5)))
+    assert (len(document.links), document.links_found) == (MAX_LINKS_PER_PAGE, MAX_LINKS_PER_PAGE + 5)
+    assert len(document.follow) == MAX_LINKS_PER_PAGE

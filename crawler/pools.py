@@ -162,6 +162,11 @@ def choose_kind(workers: int, start_method: str) -> Processes | Threads:
         raise UsageError(
             "a daemon process may have no children: start it with daemon=False, or use Config(processes=0)"
         )
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if script is not None and not Path(script).exists():  # "<stdin>"
+        raise UsageError(
+            f"child processes cannot import the script {script}: save it as a file, or use Config(processes=0)"
+        )
     return Processes(start_method)
 
 

@@ -218,6 +218,17 @@ def test_an_unguarded_script_works_without_processes_and_else_is_told_what_to_do
         assert (ran.returncode, ran.stdout) == (0, "21\n")
 
 
+def test_a_script_from_standard_input_is_told_that_children_cannot_import_it(site: Site) -> None:
+    script = SCRIPT.format(url=site.url("/"), processes=2, method="forkserver")
+    for words, code in (([], 1), (["-c", script], 0)):
+        ran = subprocess.run(
+            [sys.executable, *words], input=script, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert ran.returncode == code
+        assert ("save it as a file, or use Config(processes=0)" in ran.stderr) is (code == 1)
+
+
 def test_a_page_gives_a_hook_all_that_it_promises(site: Site) -> None:
     seen: list[tuple[object, ...]] = []
 
@@ -228,3 +239,27 @@ def test_a_page_gives_a_hook_all_that_it_promises(site: Site) -> None:
         pass
     text = "<title>/0</title>"
     assert seen == [(site.url("/0"), 200, "text/html; charset=utf-8", text, text.encode(), [])]
+
+
+def test_a_robots_txt_that_moved_is_followed_and_obeyed() -> None:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        mock.get("http://shop.test/robots.txt", status=301, headers={"Location": "https://shop.test/robots.txt"})
+        mock.get("https://shop.test/robots.txt", body="User-agent: poolcrawl\nDisallow: /no")
+        mock.get("http://shop.test/", body='<a href="/no">n</a><a href="/yes">y</a>', content_type="text/html")
+        mock.get("http://shop.test/yes", body="y", content_type="text/html")
+        with crawl(["http://shop.test/"], HERE) as report:
+            ends = {url.url: url.reason for url in report.urls()}
+    assert ends == {"http://shop.test/": "ok", "http://shop.test/no": "robots", "http://shop.test/yes": "ok"}
+
+
+def test_a_robots_txt_that_moves_for_ever_is_as_good_as_none() -> None:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        for number in range(7):
+            place = "robots.txt" if number == 0 else f"r{number}"
+            mock.get(f"http://shop.test/{place}", status=302, headers={"Location": f"/r{number + 1}"})
+        mock.get("http://shop.test/", body="x", content_type="text/html")
+        with crawl(["http://shop.test/"], HERE) as report:
+            assert [url.reason for url in report.urls()] == ["ok"]
+        assert [call.request.url for call in mock.calls] == [
+            "http://shop.test/robots.txt", *(f"http://shop.test/r{number}" for number in range(1, 6)), "http://shop.test/",
+        ]  # fmt: skip

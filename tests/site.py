@@ -35,6 +35,7 @@ class Site:
 
     def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
         self.log: list[Hit] = []
+        self.begun: list[str] = []  # targets that were asked for, answered or not yet
         self._lock = threading.Lock()
         self._pages: dict[str, Served] = {}
         self._failing: dict[str, list[int]] = {}
@@ -98,6 +99,7 @@ class Site:
         start = time.monotonic()
         served = self._pages.get(target, Served(404, (("Content-Type", "text/html"),), b"<title>404</title>", 0.0))
         with self._lock:
+            self.begun.append(target)
             if self._failing.get(target):
                 served = Served(self._failing[target].pop(0), (), b"", 0.0)
         time.sleep(served.delay_seconds)  # it is the server's page that is slow, not the test

@@ -90,13 +90,7 @@ def _drain(setup: ConsumerSetup, q: Any, turn: Any) -> None:
     try:
         while True:
             with turn:  # one at a time drains and commits: so commits follow the numbers
-                taken = [q.get()]
-                try:
-                    while taken[-1] is not None and len(taken) < GROUP:
-                        taken.append(q.get_nowait())
-                    is_empty = False
-                except queue.Empty:
-                    is_empty = True
+                taken, is_empty = _take(q)
                 group = [decode(blob) for blob in taken if blob is not None]
                 if group:
                     writer.commit(group, queue_is_empty=is_empty)
@@ -106,6 +100,17 @@ def _drain(setup: ConsumerSetup, q: Any, turn: Any) -> None:
                 return
     finally:
         writer.close()
+
+
+def _take(q: Any) -> tuple[list[bytes | None], bool]:
+    """Wait for a batch, take what else is there, up to a group or a None; tell whether that emptied the queue."""
+    taken = [q.get()]
+    try:
+        while taken[-1] is not None and len(taken) < GROUP:
+            taken.append(q.get_nowait())
+    except queue.Empty:
+        return taken, True
+    return taken, False
 
 
 class Kept(NamedTuple):

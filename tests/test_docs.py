@@ -16,6 +16,7 @@ from crawler import Config
 from crawler.ledger import schema
 from crawler.model import REASONS
 from crawler.report import status
+from tests.site import Site
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -88,8 +89,16 @@ def test_the_shop_example_runs(tmp_path: Path) -> None:
     assert {item["price"][0] for item in items} == {"£"}
 
 
-def test_the_library_example_compiles_and_its_words_exist() -> None:
-    compile(_example("library"), "README.md", "exec")
+def test_the_library_example_runs(tmp_path: Path) -> None:
+    with Site() as site:
+        site.add_page("/")
+        (tmp_path / "mine.py").write_text(_example("library").replace("https://example.org/", site.url("/")))
+        done = subprocess.run(
+            [sys.executable, "mine.py"], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+    state = "finished {'queued': 0, 'done': 1, 'failed': 0, 'skipped': 0}"
+    assert done.stdout.splitlines() == [state, f"{site.url('/')} 200 /"], done.stderr
 
 
 @pytest.mark.parametrize("marker", ["crawl command", "test command"])

@@ -1,15 +1,15 @@
 """The user's parse hook: what it is given, what it may return, and how none of it stops a crawl.
 
 `Page` is made for each HTML page that a hook is to see; its soup is made on first use, and bs4 is imported only then.
-Whatever a hook raises or returns becomes plain data here: JSON texts, URLs, one error text. Runs in a worker.
+Whatever a hook raises or returns becomes plain data here: JSON texts, URLs, one error text. Must not know where these
+go. Runs in a worker; `load_hook` also in the parent, so that a wrong name is told before the crawl starts.
 """
 
 from __future__ import annotations
 
 import importlib
-import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +18,7 @@ import msgspec
 
 from crawler import urls
 from crawler.errors import UsageError
+from crawler.model import MAX_LINKS_PER_PAGE
 from crawler.parse import decode
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Headers(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
     def __len__(self) -> int:
@@ -105,7 +106,7 @@ def load_hook(spec: str) -> Callable[..., object]:
         sys.path.insert(0, str(Path.cwd()))
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script without a main guard may end with sys.exit()
         raise UsageError(f"the hook {spec!r} cannot be imported: {type(error).__name__}: {error}") from error
     for part in name.split("."):
         found = getattr(found, part, None)
@@ -119,51 +120,85 @@ def load_hook(spec: str) -> Callable[..., object]:
 def run_hook(hook: Callable[..., object], page: Page) -> Extracted:
     """Call a hook with a page. Never raises: SystemExit and KeyboardInterrupt are the hook's own business, too.
 
-    What came before an exception, or before an item that cannot be stored, is kept; only the first error is told.
+    What came before an exception, and all but what cannot be stored, is kept. One error is told: the exception, else
+    the first thing that could not be stored.
+
+    Limits:
+        MAX_ITEMS items, MAX_LINKS_PER_PAGE links, MAX_ITEMS errors; then the hook is not asked for more.
     """
-    items: list[str] = []
-    follow: list[str] = []
-    errors: list[str] = []
+    sorter = _Sorter(page.url)
+    raised = ""
     try:
-        for thing in _things(hook(page)):
-            if error := _take(thing, page, items, follow):
-                errors.append(error)
-            if len(items) >= MAX_ITEMS:
-                errors.append(f"more than {MAX_ITEMS:,} items on one page")
+        for thing in sorter.things(hook(page)):
+            sorter.take(thing)
+            if sorter.full:
                 break
     except BaseException as error:
-        errors.insert(0, _explain(error))
-    return Extracted(items, follow, errors[0][:MAX_ERROR] if errors else None)
+        raised = _explain(error)
+    error_text = raised or sorter.error
+    return Extracted(sorter.items, sorter.follow, error_text[:MAX_ERROR] if error_text else None)
 
 
-def _things(returned: object) -> Iterable[object]:
-    if returned is None:
-        return ()
-    if isinstance(returned, (dict, Follow)):
-        return (returned,)
-    if isinstance(returned, (str, bytes)) or not isinstance(returned, Iterable):
-        raise TypeError(f"a parse hook returns None, a dict or an iterable of dicts, not {type(returned).__name__}")
-    return returned
+class _Sorter:
+    """Sorts what one call of a hook gave."""
 
+    def __init__(self, url: str) -> None:
+        self.items: list[str] = []
+        self.follow: list[str] = []
+        self.error = ""  # the first
+        self.full = False
+        self._errors = 0
+        self._url = url
 
-def _take(thing: object, page: Page, items: list[str], follow: list[str]) -> str:
-    """Sort one thing that a hook gave; return what is wrong with it."""
-    if isinstance(thing, Follow):
-        url = urls.normalise(str(thing.url), page.url)
-        if url is None:
-            return f"Follow({str(thing.url)[:200]!r}) is no http(s) URL"
-        follow.append(url)
-        return ""
-    if not isinstance(thing, dict):
-        return f"an item is a dict, not {type(thing).__name__}"
-    try:
-        encoded = msgspec.json.encode(_plain(thing), enc_hook=_encode_odd)
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        return f"an item cannot be stored as JSON: {error}"
-    if len(encoded) > MAX_ITEM_BYTES:
-        return f"an item of {len(encoded):,} bytes of JSON is larger than {MAX_ITEM_BYTES:,}"
-    items.append(encoded.decode())
-    return ""
+    def things(self, returned: object) -> Iterable[object]:
+        """Return what a hook returned as an iterable."""
+        if returned is None:
+            return ()
+        if isinstance(returned, (dict, Follow)):
+            return (returned,)
+        if isinstance(returned, (str, bytes)) or not isinstance(returned, Iterable):
+            kind = type(returned).__name__
+            self._complain(f"TypeError: a parse hook returns None, a dict or an iterable of dicts, not {kind}")
+            return ()
+        return returned
+
+    def take(self, thing: object) -> None:
+        """Take one thing."""
+        if isinstance(thing, Follow):
+            self._take_link(thing.url)
+        elif isinstance(thing, dict):
+            self._take_item(thing)
+        else:
+            self._complain(f"an item is a dict, not {type(thing).__name__}")
+
+    def _take_link(self, reference: object) -> None:
+        if len(self.follow) >= MAX_LINKS_PER_PAGE:
+            self._complain(f"more than {MAX_LINKS_PER_PAGE:,} links from the hook on one page", full=True)
+        elif not isinstance(reference, str):  # Follow(tag.get("href")) without one
+            self._complain(f"Follow is given a text, not {type(reference).__name__}")
+        elif (url := urls.normalise(reference, self._url)) is None:
+            self._complain(f"Follow({reference[:200]!r}) is no http(s) URL")
+        else:
+            self.follow.append(url)
+
+    def _take_item(self, item: dict[Any, Any]) -> None:
+        if len(self.items) >= MAX_ITEMS:
+            self._complain(f"more than {MAX_ITEMS:,} items on one page", full=True)
+            return
+        try:
+            encoded = msgspec.json.encode(_plain(item), enc_hook=_encode_odd)
+        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+            self._complain(f"an item cannot be stored as JSON: {error}")
+            return
+        if len(encoded) > MAX_ITEM_BYTES:
+            self._complain(f"an item of {len(encoded):,} bytes of JSON is larger than {MAX_ITEM_BYTES:,}")
+        else:
+            self.items.append(encoded.decode())
+
+    def _complain(self, error: str, *, full: bool = False) -> None:
+        self.error = self.error or error.encode("utf-8", "replace").decode()
+        self._errors += 1
+        self.full = full or self._errors >= MAX_ITEMS
 
 
 def _plain(value: object) -> object:
@@ -171,26 +206,34 @@ def _plain(value: object) -> object:
     if isinstance(value, str):
         return str.__str__(value).encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+        return {_plain(key) if isinstance(key, str) else key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, (set, frozenset)):  # sorted: their order is another one in each process
+        return sorted((_plain(item) for item in value), key=repr)
     return value
 
 
 def _encode_odd(value: object) -> object:
+    if isinstance(value, str):  # in a dataclass, say
+        return str.__str__(value)
     raise TypeError(f"{type(value).__name__} is not plain data")
 
 
 def _explain(error: BaseException) -> str:
-    """Return a class name, a text and the line of the hook that raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    """Return a class name, a text, and the last line of the hook's own file on the way to where it was raised."""
+    trace = error.__traceback__ and error.__traceback__.tb_next  # the first frame is run_hook's
+    file = trace.tb_frame.f_code.co_filename if trace is not None else ""
+    line = 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
         trace = trace.tb_next
-    place = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace is not None else ""
+    place = f" ({Path(file).name}:{line})" if file else ""
     try:
         text = str(error)
-    except Exception:
+    except BaseException:
         text = "(its text cannot be had)"
-    return f"{type(error).__name__}: {text[: MAX_ERROR - 150]}{place}".encode("utf-8", "replace").decode()
+    name = type(error).__name__
+    told = f"{name}: {text}" if text else name
+    return (told[: MAX_ERROR - len(place)] + place).encode("utf-8", "replace").decode()

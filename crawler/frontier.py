@@ -354,6 +354,8 @@ class Frontier:
         host.pending_robots = False
         host.told.clear()
         self._set_facts(host, self._reader.host(host.id))
+        if host.verdict:
+            host.robots_since = 0.0  # when it has grown old, asking begins anew
         self._schedule(host)
 
     def _set_facts(self, host: Host, row: HostRow) -> None:

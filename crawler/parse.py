@@ -1,7 +1,9 @@
-"""What a page says: its text decoded as browsers do, its links and metadata, by lexbor. Pure.
+"""What a page says: its text decoded as browsers do, its links and metadata, by lexbor. Pure; runs in a worker.
 
 One pass over the elements that matter; each odd href is counted and costs the page none of its other links. As in a
-browser without scripting, what is in a `template` is inert, and the links in a `noscript` count.
+browser without scripting, what is in a `template` is inert, and what is in a `noscript` counts. A page with very many
+tags loses those that say nothing about links before it is parsed, because lexbor's time, like any HTML parser's, is
+quadratic in the depth of the tree and worse in unclosed formatting. Must not know the network, a host or a crawl.
 """
 
 from __future__ import annotations
@@ -14,29 +16,97 @@ import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from crawler import urls
+from crawler.config import ROBOTS_TOKEN
 from crawler.model import MAX_LINKS_PER_PAGE
 
 MAX_TEXT = 1_000  # characters of a title, description, heading
 MAX_LINK_TEXT = 200
 SNIFFED_BYTES = 1_024  # where a <meta charset> is looked for: HTML standard, section 13.2.3.2
+MAX_TAGS = 4_000  # with more, end tags included, a page is thinned out: 2,000 unclosed <font><p> take 1 s
+MAX_TAG_BYTES = 16_384  # with a longer tag, too, and that tag is dropped: 20,000 attributes take 0.7 s
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _BOMS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,>]+)", re.IGNORECASE)
-_META_CHARSET = re.compile(rb"<meta\s[^>]{0,500}?charset\s*=\s*[\"']?\s*([^\s\"';/>]+)", re.IGNORECASE)
-_SNIFFED = re.compile(rb"\s*(?:<!--.{0,400}?-->\s*)*<(?:!doctype\s+html|html|head|body|title)[\s>]", re.I | re.S)
-_REFRESH = re.compile(r"^\s*[\d.]*\s*[;,\s]\s*(?:url\s*=\s*)?[\"']?([^\"']+)", re.IGNORECASE)
-#: labels that mean another encoding to a browser than to Python (WHATWG Encoding standard, section 4.2)
-_BROWSER_NAMES: Final = {
-    "ascii": "windows-1252", "us-ascii": "windows-1252", "latin-1": "windows-1252", "latin1": "windows-1252",
-    "l1": "windows-1252", "iso-8859-1": "windows-1252", "iso8859-1": "windows-1252", "iso_8859-1": "windows-1252",
-    "cp1252": "windows-1252", "x-cp1252": "windows-1252", "x-user-defined": "windows-1252", "utf8": "utf-8",
-    "iso-8859-9": "windows-1254", "tis-620": "windows-874", "gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030",
-    "big5": "big5hkscs", "shift_jis": "cp932", "shift-jis": "cp932", "sjis": "cp932", "x-sjis": "cp932",
-    "windows-31j": "cp932", "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "x-x-big5": "big5hkscs",
-}  # fmt: skip
+_META = re.compile(rb"<!--.*?(?:-->|\Z)|<meta[\s/]([^>]*)", re.IGNORECASE | re.DOTALL)
+_ATTRIBUTE = re.compile(r"([^\s=/>\"']++)\s*=\s*(?:\"([^\"]*)|'([^']*)|([^\s\"'>]*))")
+_XML_ENCODING = re.compile(rb"<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"'>]+)")
+#: what makes a body without a type HTML: MIME Sniffing standard, section 7.1
+_SNIFFED = re.compile(
+    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*+<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title"
+    rb"|b|body|br|p)[ >\t\n\f\r])",
+    re.IGNORECASE,
+)
+_REFRESH = re.compile(
+    r"(?:\d[\d.]*+|\.[\d.]*+)(?=[\s;,])\s*+[;,]?+\s*+(?:url\s*+=\s*+)?+(?:\"([^\"]*)|'([^']*)|(.+))", re.I | re.S
+)
+_KEPT_TAGS = b"a|area|base|frame|frameset|h1|html|iframe|link|meta|noembed|noframes|template|textarea|title|xmp"
+_NOISE = re.compile(
+    rb"<!--.*?(?:-->|\Z)|<(script|style)[\s/>].*?(?:</\1[\s/>]|\Z)"
+    rb"|</?(?!(?:" + _KEPT_TAGS + rb")[\s/>])[a-z](?:[^<>=]++|=\s*+(?:\"[^\"]*+\"|'[^']*+')?+)*+>"
+    rb"|<[a-z][^<>]{%d,}+>?+" % MAX_TAG_BYTES,
+    re.IGNORECASE | re.DOTALL,
+)
+_HUGE_TAG = re.compile(rb"<[a-z][^<>]{%d}" % MAX_TAG_BYTES, re.IGNORECASE)
+_H1 = re.compile(rb"<h1(?=[\s/>])[^<>]*+>", re.IGNORECASE)
+_SPACE = " \t\n\f\r"  # what HTML strips: a no-break space is a part of the URL
+
+#: an encoding's name, Python's codec for it, further labels: WHATWG Encoding standard, section 4.2, less the encodings
+#: that browsers refuse; "latin-1" and "x-user-defined" are ours, and the four that browsers decode as a larger one are
+#: named by Python's name of that. A table and no codecs.lookup(), which imports modules by the names that pages make
+#: up, and remembers each
+_ENCODINGS: Final = """
+utf-8 utf-8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf8 x-unicode20utf8
+utf-16be utf-16be unicodefffe
+utf-16le utf-16le csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16
+ibm866 cp866 866 cp866 csibm866
+iso-8859-2 iso8859-2 csisolatin2 iso-ir-101 iso8859-2 iso88592 iso_8859-2 iso_8859-2:1987 l2 latin2
+iso-8859-3 iso8859-3 csisolatin3 iso-ir-109 iso8859-3 iso88593 iso_8859-3 iso_8859-3:1988 l3 latin3
+iso-8859-4 iso8859-4 csisolatin4 iso-ir-110 iso8859-4 iso88594 iso_8859-4 iso_8859-4:1988 l4 latin4
+iso-8859-5 iso8859-5 csisolatincyrillic cyrillic iso-ir-144 iso8859-5 iso88595 iso_8859-5 iso_8859-5:1988
+iso-8859-6 iso8859-6 arabic asmo-708 csiso88596e csiso88596i csisolatinarabic ecma-114 iso-8859-6-e iso-8859-6-i
+iso-8859-6 iso8859-6 iso-ir-127 iso8859-6 iso88596 iso_8859-6 iso_8859-6:1987
+iso-8859-7 iso8859-7 csisolatingreek ecma-118 elot_928 greek greek8 iso-ir-126 iso8859-7 iso88597 iso_8859-7
+iso-8859-7 iso8859-7 iso_8859-7:1987 sun_eu_greek
+iso-8859-8 iso8859-8 csiso88598e csisolatinhebrew hebrew iso-8859-8-e iso-ir-138 iso8859-8 iso88598 iso_8859-8
+iso-8859-8 iso8859-8 iso_8859-8:1988 visual
+iso-8859-8-i iso8859-8 csiso88598i logical
+iso-8859-10 iso8859-10 csisolatin6 iso-ir-157 iso8859-10 iso885910 l6 latin6
+iso-8859-13 iso8859-13 iso8859-13 iso885913
+iso-8859-14 iso8859-14 iso8859-14 iso885914
+iso-8859-15 iso8859-15 csisolatin9 iso8859-15 iso885915 iso_8859-15 l9
+iso-8859-16 iso8859-16
+koi8-r koi8-r cskoi8r koi koi8 koi8_r
+koi8-u koi8-u koi8-ru
+macintosh mac-roman csmacintosh mac x-mac-roman
+x-mac-cyrillic mac-cyrillic x-mac-ukrainian
+windows-874 cp874 dos-874 iso-8859-11 iso8859-11 iso885911 tis-620
+windows-1250 cp1250 cp1250 x-cp1250
+windows-1251 cp1251 cp1251 x-cp1251
+windows-1252 cp1252 ansi_x3.4-1968 ascii cp1252 cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1 iso88591
+windows-1252 cp1252 iso_8859-1 iso_8859-1:1987 l1 latin1 latin-1 us-ascii x-cp1252 x-user-defined
+windows-1253 cp1253 cp1253 x-cp1253
+windows-1254 cp1254 cp1254 csisolatin5 iso-8859-9 iso-ir-148 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 l5 latin5
+windows-1254 cp1254 x-cp1254
+windows-1255 cp1255 cp1255 x-cp1255
+windows-1256 cp1256 cp1256 x-cp1256
+windows-1257 cp1257 cp1257 x-cp1257
+windows-1258 cp1258 cp1258 x-cp1258
+gb18030 gb18030 gbk chinese csgb2312 csiso58gb231280 gb2312 gb_2312 gb_2312-80 iso-ir-58 x-gbk
+big5hkscs big5hkscs big5 big5-hkscs cn-big5 csbig5 x-x-big5
+euc-jp euc-jp cseucpkdfmtjapanese x-euc-jp
+iso-2022-jp iso-2022-jp csiso2022jp
+cp932 cp932 shift_jis csshiftjis ms932 ms_kanji shift-jis sjis windows-31j x-sjis
+cp949 cp949 euc-kr cseuckr csksc56011987 iso-ir-149 korean ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 windows-949
+"""
+_ROWS: Final = [line.split() for line in _ENCODINGS.split("\n") if line]
+_CODECS: Final = {name: codec for name, codec, *_ in _ROWS}
+_NAMES: Final = {label: name for name, _, *labels in _ROWS for label in (name, *labels)}
+
 _FOLLOWED_RELS = frozenset({"canonical", "alternate", "next", "prev"})
 _SELECTOR = "a[href], area[href], link[href][rel], frame[src], iframe[src]"
+#: X-Robots-Tag directives that have a value, and so look like a "user-agent:"
+_VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 
 
 class Link(msgspec.Struct, omit_defaults=True):
@@ -58,7 +128,7 @@ class Document(NamedTuple):
     meta_robots: str | None
     nofollow: bool  # the page as a whole said so, and it is obeyed
     links: list[Link]  # in order, the first of each URL, at most MAX_LINKS_PER_PAGE
-    follow: list[str]  # those that may be followed
+    follow: list[str]  # those of them that may be followed
     links_found: int
     links_bad: int  # no http(s) URL
 
@@ -73,18 +143,14 @@ def decode(body: bytes, content_type: str) -> tuple[str, str]:
     """Decode a body as browsers do: BOM, HTTP charset, meta within 1,024 bytes, UTF-8 if it is, else windows-1252.
 
     Returns:
-        The text, and the encoding's name. Never raises.
+        The text, and the encoding's name. Never raises; unknown labels are ignored.
     """
-    for bom, name in _BOMS:
+    for bom, marked in _BOMS:
         if body.startswith(bom):
-            return body[len(bom) :].decode(name, "replace"), name
+            return body[len(bom) :].decode(marked, "replace"), marked
     declared = _CHARSET.search(content_type)
-    if declared and (name := _known_encoding(declared[1])):
-        return _decode(body, name), name
-    meta = _META_CHARSET.search(body, 0, SNIFFED_BYTES)
-    if meta and (name := _known_encoding(meta[1].decode("ascii", "replace"))):
-        if name.startswith("utf-16"):  # it was read as ASCII, so it cannot be
-            name = "utf-8"
+    name = (declared and _NAMES.get(declared[1].lower())) or _declared_within(body[:SNIFFED_BYTES])
+    if name:
         return _decode(body, name), name
     try:
         return body.decode("utf-8"), "utf-8"
@@ -97,29 +163,29 @@ def parse_html(text: str, url: str, *, obey_nofollow: bool = True, x_robots_tag:
 
     Args:
         url: the page's own, in normal form.
-        x_robots_tag: the response's headers of that name, joined by commas.
+        x_robots_tag: the response's headers of that name, joined by line feeds; joined by commas, a user agent's name
+            in one of them counts for those after it.
     """
-    tree = LexborHTMLParser(text.encode("utf-8", "replace").decode("utf-8"))
-    head = _read_metas(tree)
-    robots = ", ".join(filter(None, (head.get("robots"), head.get("poolcrawl"))))
-    nofollow = obey_nofollow and (_says_nofollow(robots) or _says_nofollow(x_robots_tag))
-    base = _read_base(tree, url)
-    harvest = _Links(base, obey_nofollow=obey_nofollow)
+    tree = LexborHTMLParser(_thin_out(text.encode("utf-8", "replace")))
+    names, refresh = _read_metas(tree)
+    robots = ", ".join(filter(None, (names.get("robots"), names.get(ROBOTS_TOKEN))))
+    nofollow = obey_nofollow and (_page_says_nofollow(robots) or _header_says_nofollow(x_robots_tag))
+    harvest = _Links(_read_base(tree, url), obey_nofollow=obey_nofollow)
     for node in tree.css(_SELECTOR):
         harvest.add_node(node)
-    if "refresh" in head and (target := _REFRESH.match(head["refresh"])):
-        harvest.add(target[1].strip(), "", "")
+    if refresh:
+        harvest.add(refresh, "", "")
     root = tree.root
     return Document(
-        _text_of(tree.css_first("title")),
-        _clean(head.get("description")),
+        _text_of(tree.css_first("title:not(svg title)")),
+        _clean(names.get("description")),
         _text_of(tree.css_first("h1")),
         harvest.canonical,
         _clean(root.attributes.get("lang"), 35) if root is not None else None,
         _clean(robots),
         nofollow,
         list(harvest.links.values()),
-        [] if nofollow else harvest.follow,
+        [] if nofollow else list(harvest.follow),
         harvest.found,
         harvest.bad,
     )
@@ -130,82 +196,121 @@ class _Links:
 
     def __init__(self, base: str, *, obey_nofollow: bool) -> None:
         self.links: dict[str, Link] = {}
-        self.follow: list[str] = []
+        self.follow: dict[str, None] = {}  # an ordered set
         self.canonical: str | None = None
         self.found = self.bad = 0
         self._base = base
         self._obey_nofollow = obey_nofollow
-        self._followed: set[str] = set()
+        self._known: dict[str, str | None] = {}  # reference → normal form: a page repeats itself
 
     def add_node(self, node: LexborNode) -> None:
         """Add the link of an element."""
         attributes = node.attributes
         tag = node.tag
         href = attributes.get("src" if tag in ("frame", "iframe") else "href")
-        if href is None:  # lexbor's selector takes an SVG link's xlink:href for one
+        if href is None:  # no value; or lexbor's selector took an SVG link's xlink:href for one
             return
-        rel = (attributes.get("rel") or "").strip()
-        if tag == "link":
-            rels = set(rel.lower().split())
-            if not rels & _FOLLOWED_RELS or "stylesheet" in rels:
-                return
-            url = self.add(href, "", rel)
-            if "canonical" in rels and self.canonical is None:
-                self.canonical = url
-        elif tag == "a":
+        rel = attributes.get("rel") or ""
+        if tag == "a":
             self.add(href, node.text(), rel)
-        elif tag == "area":
-            self.add(href, attributes.get("alt") or "", rel)
+        elif tag == "link":
+            self._add_relation(href, rel)
         else:
-            self.add(href, "", rel)
+            self.add(href, attributes.get("alt") or "" if tag == "area" else "", rel)
 
     def add(self, href: str, text: str, rel: str) -> str | None:
-        """Add a link; return its normal form, None if it has none."""
+        """Add a link; return its normal form, None if it has none or is a place in this page."""
         self.found += 1
-        if href.startswith("#"):  # a place in this page
+        reference, hash_sign, _ = href.strip(_SPACE).partition("#")
+        if hash_sign and not reference:
             return None
-        url = urls.normalise(href.strip(), self._base)
+        try:
+            url = self._known[reference]
+        except KeyError:
+            url = self._known[reference] = urls.normalise(reference, self._base)
         if url is None:
             self.bad += 1
-            return None
-        if url not in self.links and len(self.links) < MAX_LINKS_PER_PAGE:
-            self.links[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", rel[:MAX_LINK_TEXT])
-        if url not in self._followed and not (self._obey_nofollow and rel and "nofollow" in rel.lower().split()):
-            self._followed.add(url)
-            if len(self.follow) < MAX_LINKS_PER_PAGE:
-                self.follow.append(url)
+        else:
+            self._keep(url, text, rel)
         return url
 
+    def _add_relation(self, href: str, rel: str) -> None:
+        rels = set(rel.lower().split())
+        if not rels & _FOLLOWED_RELS or "stylesheet" in rels:
+            return
+        url = self.add(href, "", rel)
+        if "canonical" in rels and self.canonical is None:
+            self.canonical = url
 
-def _read_metas(tree: LexborHTMLParser) -> dict[str, str]:
-    """Return the first content of each named <meta>, by lower-case name; http-equiv counts as a name."""
-    found: dict[str, str] = {}
+    def _keep(self, url: str, text: str, rel: str) -> None:
+        followed = not (rel and self._obey_nofollow and "nofollow" in rel.lower().split())
+        if url not in self.links:
+            if len(self.links) >= MAX_LINKS_PER_PAGE:
+                return
+            self.links[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "")
+        if followed:
+            self.follow[url] = None
+
+
+def _thin_out(page: bytes) -> bytes:
+    """Drop what a page has too much of, but for what is read here: comments, scripts, other elements, huge tags."""
+    if page.count(b"<") <= MAX_TAGS and (len(page) <= MAX_TAG_BYTES or _HUGE_TAG.search(page) is None):
+        return page
+    page = _NOISE.sub(b"", page)
+    first = _H1.search(page)
+    if first is None:
+        return page
+    # Headings nest by way of links, and each link's text would be that of all within it.
+    return page[: first.end()] + _H1.sub(b"", page[first.end() :])
+
+
+def _read_metas(tree: LexborHTMLParser) -> tuple[dict[str, str], str]:
+    """Return the contents of named metas (the first of each, of robots all), and where a refresh leads to."""
+    names: dict[str, str] = {}
+    refresh = ""
     for node in tree.css("meta[content]"):
         attributes = node.attributes
-        name = (attributes.get("name") or attributes.get("http-equiv") or "").strip().lower()
-        if name:
-            found.setdefault(name, attributes.get("content") or "")
-    return found
+        name = (attributes.get("name") or "").strip().lower()
+        content = attributes.get("content") or ""
+        if name in ("robots", ROBOTS_TOKEN) and name in names:
+            names[name] += ", " + content
+        elif name:
+            names.setdefault(name, content)
+        if not refresh and (attributes.get("http-equiv") or "").strip().lower() == "refresh":
+            refresh = _read_refresh(content)
+    return names, refresh
+
+
+def _read_refresh(content: str) -> str:
+    """Return the URL in a refresh, "" if it is the page itself: HTML standard, "shared declarative refresh steps"."""
+    found = _REFRESH.match(content.strip()[: urls.MAX_LENGTH])
+    return (found[1] or found[2] or found[3] or "").strip() if found else ""
 
 
 def _read_base(tree: LexborHTMLParser, url: str) -> str:
     node = tree.css_first("base[href]")
     if node is None:
         return url
-    return urls.normalise((node.attributes.get("href") or "").strip(), url) or url
+    return urls.normalise(node.attributes.get("href") or "", url) or url
 
 
-def _says_nofollow(directives: str) -> bool:
-    """Tell whether robots directives, each perhaps after a "user-agent:", forbid to follow links."""
-    if not directives:
-        return False
-    agent = ""
-    for part in directives.lower().split(","):
-        name, colon, value = part.rpartition(":")
-        if colon:
-            agent = name.strip()
-        if agent in ("", "poolcrawl", "robots") and value.strip() in ("nofollow", "none"):
-            return True
+def _page_says_nofollow(robots: str) -> bool:
+    """Tell whether robots metas forbid to follow links; some people separate by spaces."""
+    return bool(robots) and not {"nofollow", "none"}.isdisjoint(re.split(r"[\s,;]+", robots.lower()))
+
+
+def _header_says_nofollow(lines: str) -> bool:
+    """Tell whether X-Robots-Tag headers, each perhaps after a "user-agent:", forbid us to follow links."""
+    for line in lines.lower().split("\n"):
+        agent = ""
+        for part in line.split(","):
+            name, colon, value = part.partition(":")
+            if not colon:
+                value = name
+            elif name.strip() not in _VALUED:
+                agent = name.strip()
+            if agent in ("", "*", "robots", ROBOTS_TOKEN) and value.strip() in ("nofollow", "none"):
+                return True
     return False
 
 
@@ -217,33 +322,41 @@ def _clean(text: str | None, most: int = MAX_TEXT) -> str | None:
     """Collapse white space, drop NULs, cut."""
     if not text:
         return None
-    return " ".join(text[: most * 8].split()).replace("\0", "")[:most].rstrip() or None
+    return " ".join(text.replace("\0", "").split(None, most)[:most])[:most].rstrip() or None
 
 
-def _known_encoding(label: str) -> str:
-    """Return the name by which Python decodes what a browser decodes for this label, "" for an unknown one."""
-    name = label.strip().lower()
-    name = _BROWSER_NAMES.get(name, name)
-    try:
-        known = codecs.lookup(name)
-    except (LookupError, ValueError):
-        return ""
-    return (
-        name
-        if getattr(known, "_is_text_encoding", False) and not known.name.startswith(("idna", "punycode", "utf-7"))
-        else ""
-    )
+def _declared_within(start: bytes) -> str | None:
+    """Return the encoding that a meta, else an XML declaration, declares: HTML standard, section 13.2.3.2."""
+    for found in _META.finditer(start):
+        if found[1] is None:  # a comment
+            continue
+        matches = _ATTRIBUTE.findall(found[1].decode("latin-1").lower())
+        attributes = {key: double or single or bare for key, double, single, bare in reversed(matches)}
+        label = attributes.get("charset", "")
+        if not label and attributes.get("http-equiv") == "content-type":
+            in_content = _CHARSET.search(attributes.get("content", ""))
+            label = in_content[1] if in_content else ""
+        if name := _NAMES.get(label.strip()):
+            return _readable_as_ascii(name)
+    xml = _XML_ENCODING.match(start)
+    declared = _NAMES.get(xml[1].decode("latin-1").strip().lower()) if xml else None
+    return _readable_as_ascii(declared) if declared else None
+
+
+def _readable_as_ascii(name: str) -> str:
+    """Return the encoding that is meant by a declaration that could be read as ASCII."""
+    return "utf-8" if name.startswith("utf-16") else name
 
 
 def _decode(body: bytes, name: str) -> str:
-    if name == "windows-1252":  # a browser decodes all 256 bytes; Python leaves five undefined
-        return body.decode("cp1252", "_latin1_rest")
-    return body.decode(name, "replace")
+    return body.decode(_CODECS[name], "crawler.c1" if name.startswith("windows-") else "replace")
 
 
-def _latin1_rest(error: UnicodeError) -> tuple[str, int]:
+def _keep_c1(error: UnicodeError) -> tuple[str, int]:
+    """Decode what Python leaves undefined as browsers do: C1 controls as they are, the rest as U+FFFD."""
     assert isinstance(error, UnicodeDecodeError)  # noqa: S101  (the only kind that decode gives)
-    return error.object[error.start : error.end].decode("latin-1"), error.end
+    undefined = error.object[error.start : error.end]
+    return "".join(chr(byte) if byte < 0xA0 else "\N{REPLACEMENT CHARACTER}" for byte in undefined), error.end
 
 
-codecs.register_error("_latin1_rest", _latin1_rest)
+codecs.register_error("crawler.c1", _keep_c1)

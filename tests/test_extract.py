@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,11 @@ PAGE = Page(
     b"<title>\xc4</title><p>t</p>",
     ["http://a.test/x"],
 )
+
+
+@dataclass
+class SoupHolder:
+    text: object
 
 
 def items(extracted: Extracted) -> list[Any]:
@@ -138,3 +145,72 @@ def test_a_hook_that_cannot_be_loaded_is_named_with_its_reason(spec: str, messag
 
 def test_a_hook_is_found_by_name() -> None:
     assert load_hook("crawler.extract:run_hook") is run_hook
+
+
+def test_follow_without_a_text_is_an_error_and_no_link() -> None:
+    extracted = run_hook(lambda page: [Follow(page.soup.p.get("href")), Follow("x")], PAGE)
+    assert (extracted.follow, extracted.error) == (["http://a.test/dir/x"], "Follow is given a text, not NoneType")
+
+
+def test_exactly_as_many_items_as_are_allowed_are_no_error() -> None:
+    extracted = run_hook(lambda page: [{"a": 1}] * MAX_ITEMS, PAGE)
+    assert (len(extracted.items), extracted.error) == (MAX_ITEMS, None)
+
+
+@pytest.mark.parametrize(("thing", "kept"), [(Follow("x"), 10_000), ("text", 0), (Follow("http://["), 0)])
+def test_a_hook_that_never_ends_is_asked_no_more(thing: object, kept: int) -> None:
+    extracted = run_hook(lambda page: (thing for _ in range(10**9)), PAGE)
+    assert (len(extracted.follow), extracted.error is None) == (kept, False)
+
+
+def test_an_exception_whose_text_ends_the_program_is_survived() -> None:
+    class LeavingError(Exception):
+        def __str__(self) -> str:
+            raise SystemExit
+
+    def hook(page: Page) -> None:
+        raise LeavingError
+
+    assert (run_hook(hook, PAGE).error or "").startswith("LeavingError: (its text cannot be had)")
+
+
+def test_an_error_names_the_line_of_the_hook_and_not_of_a_library() -> None:
+    error = run_hook(lambda page: page.soup.p["href"], PAGE).error or ""
+    assert error.startswith("KeyError: 'href' (test_extract.py:")
+
+
+def test_a_long_error_keeps_its_place() -> None:
+    def hook(page: Page) -> None:
+        raise ValueError("x" * 10_000)
+
+    error = run_hook(hook, PAGE).error or ""
+    assert (len(error), "(test_extract.py:" in error) == (500, True)
+
+
+def test_no_string_of_a_soup_is_left_in_what_crosses_the_border() -> None:
+    paragraph = PAGE.soup.p
+    assert paragraph is not None
+    hook = [{"d": SoupHolder(paragraph.string), "classes": paragraph.attrs}]
+    extracted = run_hook(lambda page: hook, PAGE)
+    assert (items(extracted), extracted.error) == ([{"d": {"text": "t"}, "classes": {}}], None)
+    assert {type(item) for item in extracted.items} == {str}
+
+
+def test_a_set_is_stored_in_one_order() -> None:
+    assert run_hook(lambda page: {"a": {"c", "a", "b"}}, PAGE).items == ['{"a":["a","b","c"]}']
+
+
+def test_a_module_that_ends_the_program_when_it_is_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaving_hook.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="cannot be imported: SystemExit: 3"):
+        load_hook("leaving_hook:parse")
+
+
+def test_the_working_directory_is_importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hook_beside_me.py").write_text("def parse(page): return {}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["/usr/lib"])
+    assert load_hook("hook_beside_me:parse")(PAGE) == {}

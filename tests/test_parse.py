@@ -155,3 +155,120 @@ def test_links_beyond_the_limit_are_counted_and_not_stored() -> None:
     document = read("".join(f"<a href={number}>" for number in range(MAX_LINKS_PER_PAGE + 5)))
     assert (len(document.links), document.links_found) == (MAX_LINKS_PER_PAGE, MAX_LINKS_PER_PAGE + 5)
     assert len(document.follow) == MAX_LINKS_PER_PAGE
+
+
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [
+        (b"<!-- <meta charset=koi8-r> --><p>", "utf-8"),
+        (b"<meta name=description content='charset=koi8-r'>", "utf-8"),
+        (b"<meta charset=klingon><meta charset=koi8-r>", "koi8-r"),
+        (b"<meta charset=x-user-defined>", "windows-1252"),
+        (b"<?xml version='1.0' encoding='ISO-8859-2'?><html>", "iso-8859-2"),
+        (b"<?xml version='1.0' encoding='UTF-16'?><html>", "utf-8"),
+    ],
+)
+def test_only_what_declares_a_charset_declares_one(body: bytes, charset: str) -> None:
+    assert parse.decode(body, "text/html")[1] == charset
+
+
+def test_every_label_has_a_codec_that_decodes_all_bytes() -> None:
+    every_byte = bytes(range(256))
+    for label, name in parse._NAMES.items():
+        text, charset = parse.decode(every_byte, f"text/html; charset={label.upper()}")
+        assert (charset, bool(text)) == (name, True)
+
+
+@pytest.mark.parametrize("label", ["utf-7", "utf-32", "idna", "punycode", "cp037", "base64", "hz-gb-2312", "no\0name"])
+def test_what_only_python_calls_an_encoding_is_ignored(label: str) -> None:
+    assert parse.decode(b"\xc3\xa4", f"text/html; charset={label}") == ("ä", "utf-8")
+
+
+def test_the_undefined_bytes_of_windows_encodings_decode_as_browsers_do() -> None:
+    assert parse.decode(b"\x98", "text/html; charset=windows-1251")[0] == "\x98"
+    assert parse.decode(b"\x81\xd2", "text/html; charset=windows-1253")[0] == "\x81\ufffd"
+
+
+def test_a_body_that_starts_with_very_many_comments_is_sniffed_at_once() -> None:
+    assert parse.is_html("", b"<!---->" * 73)  # a pattern that skips comments would try 2**72 ways
+    assert parse.is_html("", b"\xef\xbb\xbf\n<html>")
+    assert not parse.is_html("", b"<htmlx>")
+
+
+@pytest.mark.parametrize(
+    ("content", "links"),
+    [
+        ("0;url=it's.html", ["http://a.test/dir/it's.html"]),
+        ('0; URL="x y"z', ["http://a.test/dir/x%20y"]),
+        (".5 x", ["http://a.test/dir/x"]),
+        ("5", []), ("5; ", []), ("url=x", []), ("; url=x", []),
+        ("5" + " " * 8_000 + "'", []),
+    ],
+)  # fmt: skip
+def test_a_refresh_leads_where_a_browser_would_go(content: str, links: list[str]) -> None:
+    escaped = content.replace('"', "&quot;")
+    assert [link.url for link in read(f'<meta http-equiv=refresh content="{escaped}">').links] == links
+    assert not read(f'<meta name=refresh content="{escaped}">').links
+
+
+@pytest.mark.parametrize(
+    ("html", "header"),
+    [
+        ('<meta name=robots content="max-snippet:-1, max-image-preview:large, nofollow">', ""),
+        ('<meta name=robots content="noindex nofollow">', ""),
+        ("<meta name=robots content=noindex><meta name=robots content=nofollow>", ""),
+        ("", "unavailable_after: 25 Jun 2099 15:00:00 PST, nofollow"),
+        ("", "max-snippet:-1, nofollow"),
+        ("", "googlebot: noindex\nnofollow"),
+    ],
+)
+def test_nofollow_is_seen_beside_other_directives(html: str, header: str) -> None:
+    assert read(html + "<a href=x>x</a>", x_robots_tag=header).nofollow
+
+
+def test_an_svg_title_is_not_the_page_s() -> None:
+    assert read("<body><svg><title>drawing</title></svg>").title is None
+    assert read("<body><svg><title>drawing</title></svg><title>page</title>").title == "page"
+
+
+def test_a_link_s_text_is_found_behind_much_white_space() -> None:
+    assert [link.text for link in read(f"<a href=x>{' ' * 5_000}a\n b</a>").links] == ["a b"]
+
+
+def test_an_indented_fragment_is_the_page_itself() -> None:
+    document = read('<a href=" #top">t</a><a href="\n#">t</a>')
+    assert (document.links, document.follow, document.links_found, document.links_bad) == ([], [], 2, 0)
+
+
+def test_what_may_be_followed_is_among_the_links() -> None:
+    unfollowed = "".join(f"<a rel=nofollow href=n{number}>" for number in range(MAX_LINKS_PER_PAGE // 2))
+    document = read(unfollowed + "".join(f"<a href={number}>" for number in range(MAX_LINKS_PER_PAGE)))
+    assert (len(document.links), len(document.follow)) == (MAX_LINKS_PER_PAGE, MAX_LINKS_PER_PAGE // 2)
+    assert set(document.follow) <= {link.url for link in document.links}
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<div>" * 100_000,
+        "".join(f"<font color={number}><p>" for number in range(20_000)),
+        "<a href=x><object>" * 20_000,
+        "<h1><a href=x>" * 20_000,
+        "<a " + " ".join(f"a{number}=1" for number in range(60_000)) + ">",
+        "<b =" * 250_000 + "'",
+    ],
+    ids=["divs", "fonts", "nested links", "nested headings", "attributes", "quotes"],
+)
+def test_what_takes_a_parser_minutes_is_thinned_out(html: str) -> None:
+    urls = {link.url for link in read(html + "</a></h1><a href=x>x</a>").links}
+    assert urls <= {"http://a.test/dir/x"}  # with each tag parsed, one of these would outlast the timeout
+
+
+def test_a_page_that_is_thinned_out_keeps_what_is_read_of_it() -> None:
+    html = (
+        "<html lang=de><head><title>T</title><base href=/b/><!-- <a href=no> --><script>x='<a href=no>'</script>"
+        "<link rel=next href=n><meta name=description content='a > b'></head><body><h1>H<b>1</b></h1>"
+        "<div title='> <a href=no>'><a href=x title='>'>t <i>u</i></a></div><template><a href=no></a></template>"
+        "<textarea><a href=no></textarea>"
+    )
+    assert read(html + "<p></p>" * parse.MAX_TAGS) == read(html)

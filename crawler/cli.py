@@ -10,12 +10,13 @@ gave a page · 5 storage · 128 + n stopped by signal n (130 Ctrl-C, 143 SIGTERM
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -63,6 +64,7 @@ _REPEATABLE = {"include", "exclude", "allow_private", "headers"}
 def main(words: Sequence[str] | None = None) -> int:
     """Run the program with these words (the process's own by default) and return its exit code."""
     words = list(sys.argv[1:] if words is None else words)
+    _open_standard_streams()
     try:
         if words[:1] == ["status"]:
             return _status(words[1:])
@@ -70,9 +72,12 @@ def main(words: Sequence[str] | None = None) -> int:
     except CrawlerError as error:
         print(f"poolcrawl: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
-    except BrokenPipeError:  # our output was piped into something that has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except KeyboardInterrupt:  # when there was nothing to stop gently: before the crawl, or after it
+        print("poolcrawl: interrupted", file=sys.stderr)  # noqa: T201
+        return 128 + signal.SIGINT
+    finally:
+        with _output():
+            sys.stdout.flush()
 
 
 def _crawl(words: list[str]) -> int:
@@ -114,7 +119,8 @@ def _conclude(ledger: Path, finish_reason: str, had_ended: bool, signal_number: 
     results = report.seed_results(ledger)
     gave_page = any(seed.has_page for seed in results)
     if not quiet:
-        report.print_summary(ledger, finish_reason, had_ended, results)
+        with _output():
+            report.print_summary(ledger, finish_reason, had_ended, results)
     if finish_reason == INTERRUPTED:
         return 128 + (signal_number or signal.SIGINT)
     return 0 if gave_page or had_ended else NO_SEED_GAVE_A_PAGE
@@ -127,11 +133,35 @@ def _status(words: list[str]) -> int:
     parser.add_argument("ledger", nargs="?", default=DEFAULT_LEDGER, type=Path, help="(default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="as JSON, with keys that stay")
     arguments = parser.parse_args(words)
-    if arguments.json:
-        print(json.dumps(report.status(arguments.ledger), indent=2))  # noqa: T201
-    else:
-        report.print_status(arguments.ledger)
+    with _output():
+        if arguments.json:
+            print(json.dumps(report.status(arguments.ledger), indent=2))  # noqa: T201
+        else:
+            report.print_status(arguments.ledger)
     return 0
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
+    """Let printing fail without a say in the exit code: `| head` has read enough, or the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"poolcrawl: cannot write the output: {error.strerror}", file=sys.stderr)  # noqa: T201
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in buffers goes there
+
+
+def _open_standard_streams() -> None:
+    """Open /dev/null for each standard stream that was closed (`2>&-`): the next file opened would get its number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, number)
+            if null != number:
+                os.close(null)
+            os.set_inheritable(number, True)  # children need it, too
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 class _Signals:

@@ -20,6 +20,7 @@ from crawler.extract import Page, run_hook
 from crawler.model import (
     DONE,
     FAILED,
+    MAX_LINKS_PER_PAGE,
     PREREQUISITE,
     QUEUED,
     RETRY,
@@ -121,7 +122,7 @@ class Harvester:
 
     def _parse(self, text: str, visit: Visit, answer: Answer, page: PageRow) -> parse.Document:
         """Parse a page and fill in its row."""
-        x_robots_tag = ", ".join(value for name, value in answer.headers if name == "x-robots-tag")
+        x_robots_tag = "\n".join(value for name, value in answer.headers if name == "x-robots-tag")
         document = parse.parse_html(
             text, visit.url, obey_nofollow=self._config.obey_nofollow, x_robots_tag=x_robots_tag
         )
@@ -141,7 +142,8 @@ class Harvester:
         page.item_error = extracted.error
         if extracted.follow:
             known = set(links)
-            document.links.extend(parse.Link(url) for url in extracted.follow if url not in known)
+            new = [parse.Link(url) for url in extracted.follow if url not in known]
+            document.links.extend(new[: max(0, MAX_LINKS_PER_PAGE - len(document.links))])
             page.links = self._encode_json(document.links).decode()
         items = [ItemRow(visit.host_id, visit.seq, number, item) for number, item in enumerate(extracted.items)]
         return items, extracted.follow

@@ -248,6 +248,9 @@ class _Links:
             if len(self.links) >= MAX_LINKS_PER_PAGE:
                 return
             self.links[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "")
+        elif followed and url not in self.follow:
+            # Another link to it said nofollow: what is stored must say that it may be followed.
+            self.links[url].rel = _clean(rel, MAX_LINK_TEXT) or ""
         if followed:
             self.follow[url] = None
 

@@ -6,6 +6,7 @@ works on the ledger of a running crawl. Text from the network passes `printable`
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -127,9 +128,17 @@ class Report:
             self._temporary = None
 
     def _select(self, view: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-        connection = schema.connect_read_only(self.ledger)
-        try:
+        with _reading(self.ledger) as connection:
             yield from connection.execute(f"SELECT {', '.join(columns)} FROM {view}")  # noqa: S608  (our own names)
+
+
+@contextlib.contextmanager
+def _reading(ledger: Path) -> Iterator[Any]:
+    """Hold a connection that reads; what is damaged is a StorageError."""
+    with schema.storage_errors(ledger):
+        connection = schema.connect_read_only(ledger)
+        try:
+            yield connection
         finally:
             connection.close()
 
@@ -140,8 +149,7 @@ def status(ledger: Path) -> dict[str, Any]:
     Raises:
         UsageError, StorageError: it is no ledger, or cannot be read.
     """
-    connection = schema.connect_read_only(ledger)
-    try:
+    with _reading(ledger) as connection:
         execute = connection.execute
         run = execute("SELECT started, ended, finish_reason FROM runs ORDER BY id DESC LIMIT 1").fetchone()
         started, ended, finish_reason = run or (None, None, None)
@@ -171,8 +179,6 @@ def status(ledger: Path) -> dict[str, Any]:
             "hosts": execute("SELECT count(DISTINCT host_id) FROM _urls").fetchone()[0],
             **dict(zip(("pages", "items", "item_errors", "requests", "bytes"), map(int, totals), strict=True)),
         }
-    finally:
-        connection.close()
 
 
 def _state(ledger: Path, finish_reason: str | None) -> str:
@@ -194,8 +200,7 @@ class SeedResult(NamedTuple):
 
 def seed_results(ledger: Path) -> list[SeedResult]:
     """Read how each seed ended."""
-    connection = schema.connect_read_only(ledger)
-    try:
+    with _reading(ledger) as connection:
         rows = connection.execute(
             "SELECT s.url, u.state, coalesce(u.reason, ''), coalesce(u.error, nullif(h.robots_reason, ''), ''), "
             "p.seq IS NOT NULL, coalesce(p.redirect_url, '') "
@@ -204,15 +209,11 @@ def seed_results(ledger: Path) -> list[SeedResult]:
             "LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq WHERE u.depth = 0"
         )
         return [SeedResult(*row) for row in rows]
-    finally:
-        connection.close()
 
 
 def print_summary(ledger: Path, finish_reason: str, had_ended: bool, seeds: list[SeedResult]) -> None:
     """Print what ends a crawl on standard output: counts, seeds without a page, what to do next."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
+    console = _make_console()
     print_status(ledger, console)
     without = [seed for seed in seeds if not seed.has_page and seed.state != "queued"]
     for seed in without[:SHOWN_SEEDS]:
@@ -238,10 +239,9 @@ def _next_steps(ledger: Path, finish_reason: str, had_ended: bool) -> list[str]:
 
 def print_status(ledger: Path, console: Any = None) -> None:
     """Print where a crawl stands as a table."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or _make_console()
     facts = status(ledger)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
@@ -258,6 +258,16 @@ def print_status(ledger: Path, console: Any = None) -> None:
     console.print(table)
     ended = f" ({facts['finish_reason']}, {facts['ended']})" if facts["ended"] else ""
     console.print(f"ledger: {ledger}, {facts['state']}{ended}", markup=False)
+
+
+def _make_console() -> Any:
+    from rich.console import Console
+
+    class PlainConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the program, with exit code 1
+
+    return PlainConsole(highlight=False, soft_wrap=True)
 
 
 def printable(text: str) -> str:

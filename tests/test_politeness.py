@@ -65,6 +65,14 @@ def test_the_wait_doubles_with_every_failure_up_to_its_maximum() -> None:
 
 
 @settings(deadline=None)
+@given(st.text(max_size=20), st.floats(0.01, 10), st.floats(10, 10_000))
+def test_a_host_that_goes_on_failing_is_asked_less_until_the_maximum(host: str, base: float, most: float) -> None:
+    waits = [politeness.wait_seconds(host, failures, 0.0, base, most) for failures in range(1, 40)]
+    assert [step for step, wait in enumerate(waits[1:]) if wait < min(waits[step], most)] == []
+    assert most <= min(waits[-10:]) <= max(waits) <= 1.25 * most
+
+
+@settings(deadline=None)
 @given(st.text(max_size=20), st.integers(1, 2_000), SECONDS, SECONDS, SECONDS)
 def test_the_wait_is_the_back_off_or_the_delay_and_up_to_a_quarter_more(
     host: str, failures: int, delay: float, base: float, most: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 
 import pytest
@@ -233,6 +234,18 @@ def test_a_body_is_cut_at_500_kib_and_half_a_line_is_dropped() -> None:
     text = robots.decode(head + filler + b"\nDisallow: /b\nDisallow: /c\n")
     assert len(text) == robots.MAX_BODY_BYTES - len(b"Disallow: /")
     assert allowed(Rules(text), ["/", "/a", "/b", "/c"]) == {"/", "/b", "/c"}
+
+
+def test_rules_around_half_a_mebibyte_of_junk_hold() -> None:
+    head, tail = b"User-agent: *\nDisallow: /a\n", b"\nDisallow: /b\n"
+    junk = random.Random(9309).randbytes(robots.MAX_BODY_BYTES - len(head) - len(tail) - 1)
+    rules = Rules(robots.decode(head + junk + tail))
+    assert allowed(rules, ["/", "/a", "/b", "/c"]) == {"/", "/c"}
+
+
+def test_a_pattern_of_thousands_of_stars_is_matched_without_going_back() -> None:
+    rules = for_all("Disallow: /" + "*a" * 2_000 + "*b$")
+    assert [rules.allows("/" + "a" * 8_000 + end) for end in ("", "b", "ba")] == [True, False, True]
 
 
 def test_a_body_that_never_ends_its_line_says_nothing() -> None:

@@ -70,6 +70,7 @@ def test_a_host_that_goes_on_failing_is_asked_less_until_the_maximum(host: str, 
     waits = [politeness.wait_seconds(host, failures, 0.0, base, most) for failures in range(1, 40)]
     assert [step for step, wait in enumerate(waits[1:]) if wait < min(waits[step], most)] == []
     assert most <= min(waits[-10:]) <= max(waits) <= 1.25 * most
+    assert len(set(waits[-10:])) > 1  # the jitter is another one after each failure
 
 
 @settings(deadline=None)

@@ -75,6 +75,7 @@ def test_the_longest_match_of_section_5_2_wins() -> None:
 def test_our_token_is_found_in_any_case_and_with_a_version(name: str) -> None:
     rules = Rules(f"User-agent: {name}\nDisallow: /ours\n\nUser-agent: *\nDisallow: /all\n")
     assert allowed(rules, ["/ours", "/all"]) == {"/all"}
+    assert allowed(Rules(f"User-agent: {name}\nDisallow: /ours", "PoolCrawl"), ["/ours", "/all"]) == {"/all"}
 
 
 @pytest.mark.parametrize("name", ["pool", "crawl", "poolcrawler", "poolcrawl-news", "my-poolcrawl", "*pool", "", "p*"])
@@ -220,6 +221,7 @@ def test_a_bom_and_any_line_ends_are_survived(start: bytes, end: str) -> None:
     assert allowed(rules, ["/a", "/a/b", "/c"]) == {"/a/b", "/c"}
     assert rules.crawl_delay == 2.5
     assert not Rules("\ufeffUser-agent: *\nDisallow: /").allows("/")
+    assert robots.decode(start + b"a" + end.encode()) == "a" + end
 
 
 def test_debris_of_other_encodings_costs_its_line_only() -> None:
@@ -227,11 +229,12 @@ def test_debris_of_other_encodings_costs_its_line_only() -> None:
     assert allowed(Rules(robots.decode(body)), ["/b", "/c", "/d"]) == {"/d"}
 
 
-def test_a_body_is_cut_at_500_kib_and_half_a_line_is_dropped() -> None:
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_body_is_cut_at_500_kib_and_half_a_line_is_dropped(end: bytes) -> None:
     assert robots.MAX_BODY_BYTES == 500 * 1024
-    head = b"User-agent: *\nDisallow: /a\n"
-    filler = b"#" * (robots.MAX_BODY_BYTES - len(head) - len(b"\nDisallow: /"))
-    text = robots.decode(head + filler + b"\nDisallow: /b\nDisallow: /c\n")
+    head = end.join([b"User-agent: *", b"Disallow: /a", b""])
+    filler = b"#" * (robots.MAX_BODY_BYTES - len(head) - len(end + b"Disallow: /"))
+    text = robots.decode(head + filler + end.join([b"", b"Disallow: /b", b"Disallow: /c", b""]))
     assert len(text) == robots.MAX_BODY_BYTES - len(b"Disallow: /")
     assert allowed(Rules(text), ["/", "/a", "/b", "/c"]) == {"/", "/b", "/c"}
 

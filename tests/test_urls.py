@@ -33,6 +33,7 @@ NORMAL_FORMS = {
     "http://example.org/a%2fb%c3%a9": "http://example.org/a%2Fb%C3%A9",
     "http://example.org/%7e%zz%2": "http://example.org/%7E%zz%2",
     "http://example.org/%%2f%2g": "http://example.org/%%2F%2g",
+    "http://example.org/%aF%Fa%Af%ff": "http://example.org/%AF%FA%AF%FF",
     "http://example.org/?q=%e2%82%ac": "http://example.org/?q=%E2%82%AC",
     "http://example.org/{1}|2^3": "http://example.org/%7B1%7D|2%5E3",
     "http://example.org/?{1}|2^3[x]": "http://example.org/?{1}|2^3[x]",
@@ -90,6 +91,7 @@ def test_a_long_url_is_taken_up_to_the_limit() -> None:
     assert urls.normalise(longest) == longest
     assert urls.normalise(longest + "a") is None
     assert urls.normalise("a" * 100_000, BASE) is None
+    assert urls.normalise("./" * urls.MAX_LENGTH, BASE) is None  # as typed, however short it would become
 
 
 def test_a_url_that_grows_beyond_the_limit_when_it_is_escaped_is_none() -> None:

@@ -261,7 +261,7 @@ def test_a_second_ctrl_c_stops_at_once(shell: Shell, site: Site) -> None:
 
 
 def test_max_time_ends_a_run_and_the_same_command_continues(shell: Shell, site: Site) -> None:
-    ran = shell.run(site.url("/"), "--delay", "0.2", "--max-time", "0.7")
+    ran = shell.run(site.url("/"), "--delay", "0.5", "--max-time", "4")
     assert ran.returncode == 0
     assert "the time is up" in ran.stdout
     assert 0 < sum(state == "done" for state in shell.urls().values()) < 13

@@ -28,6 +28,7 @@ NORMAL_FORMS = {
     "http://example.org/?#": "http://example.org/?",
     "http://example.org/a?": "http://example.org/a?",
     "http://user:secret@example.org/a@b": "http://example.org/a@b",
+    "http://example.org/@a?@b": "http://example.org/@a?@b",
     "http://user@example.org:8080?x=@": "http://example.org:8080/?x=@",
     "http://a@b@example.org/": "http://example.org/",
     "http://example.org/a%2fb%c3%a9": "http://example.org/a%2Fb%C3%A9",

@@ -98,7 +98,7 @@ def _read_one(text: str, origin: str, places: Sequence[Path]) -> Seed | Problem:
     for place in places:
         folder = place / text
         if _is_dir(folder):
-            if any(path.is_file() for path in folder.rglob("*")):
+            if any(_is_file(path) and not path.is_fifo() for path in folder.rglob("*")):
                 return Seed("", folder.resolve(), origin)
             return Problem(origin, text, "the folder has no file in it")
     if text.strip() and "://" not in text and _looks_like_a_path(text):
@@ -120,6 +120,7 @@ def _looks_like_a_path(text: str) -> bool:
 
 
 def _is_file(path: Path) -> bool:
+    """Tell a file, or a pipe; what may not be looked at is none, where pathlib would raise."""
     try:
         return path.is_file() or path.is_fifo()
     except (OSError, ValueError):

@@ -84,6 +84,25 @@ def test_a_folder_is_a_seed_if_a_file_is_in_it_however_deep(folder: Path) -> Non
     )
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_a_folder_that_may_not_be_entered_does_not_end_the_look_for_a_file(folder: Path) -> None:
+    for name in ("closed", "open"):
+        site(folder / name / "sub").chmod(0o644)
+    (folder / "open" / "z.html").write_text("")
+    assert read("closed", "open") == (
+        [Seed("", folder / "open", "argument")],
+        [Problem("argument", "closed", "the folder has no file in it")],
+    )
+    for name in ("closed", "open"):
+        (folder / name / "sub").chmod(0o755)  # lest it stay for ever: pytest removes it later
+
+
+def test_a_pipe_alone_makes_no_folder_a_seed(folder: Path) -> None:
+    (folder / "site").mkdir()
+    os.mkfifo(folder / "site" / "pipe")
+    assert read("site") == ([], [Problem("argument", "site", "the folder has no file in it")])
+
+
 def test_a_file_has_one_seed_a_line_and_comments() -> None:
     text = "# one a line\n\nhttp://a.test/ # the first\n  b.test\t# after a tab\nhttp://c.test/#no-comment\n#last"
     assert read_file(text) == (

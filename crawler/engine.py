@@ -114,7 +114,8 @@ class Crawl:
         self.watch = Watch(config.stall_seconds)
         self.suspects = Suspects()
         self.progress = Progress(config.log_seconds)
-        self.inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        # Not SimpleQueue: until Python 3.13 its get(timeout) waits for ever if a signal handler outlasts the timeout.
+        self.inbox: queue.Queue[_Call] = queue.Queue()
         self.lives: list[Life] = []
         self.quarantine: list[deque[Visit]] = [deque() for _ in range(self.workers)]
         self.consumers: list[Any] = []

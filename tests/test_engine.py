@@ -19,7 +19,7 @@ from tests.site import Site
 PATIENCE_SECONDS = 0.3
 
 
-class LateInbox(queue.SimpleQueue[Any]):
+class LateInbox(queue.Queue[Any]):
     """Calls that come back are told only after their batches were acknowledged, if that can happen at all."""
 
     crawl: Crawl

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -263,3 +265,23 @@ def test_a_robots_txt_that_moves_for_ever_is_as_good_as_none() -> None:
         assert [call.request.url for call in mock.calls] == [
             "http://shop.test/robots.txt", *(f"http://shop.test/r{number}" for number in range(1, 6)), "http://shop.test/",
         ]  # fmt: skip
+
+
+def test_signals_that_keep_arriving_stop_no_crawl(site: Site) -> None:
+    over = threading.Event()
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+
+    def send_signals() -> None:
+        while not over.wait(0.004):
+            signal.pthread_kill(main_thread, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(0.002))  # a handler that outlasts many a timeout
+    sender = threading.Thread(target=send_signals)
+    sender.start()
+    try:
+        assert done(crawl([site.url("/")], Config(processes=0, delay_seconds=0.05, log_seconds=0))) == 21
+    finally:
+        over.set()
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)

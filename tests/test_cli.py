@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +34,7 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.environment.pop("PYTHONUNBUFFERED", None)  # what is still in a buffer at the end is tested, too
 
     def words(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "crawler", *words]
@@ -42,12 +46,21 @@ class Shell:
         )  # fmt: skip
 
     def crawl(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return self.run(*words, "--delay", "0", "-p", "1", stdin=stdin)
+        """Crawl at once, without processes: half a second less, where it is the words that are tested."""
+        return self.run(*words, "--delay", "0", "-p", "0", stdin=stdin)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.words(*words), cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def typed(self, words: str, stdin: int | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a line of sh in which `crawler` is the program."""
+        line = words.replace("crawler", " ".join(self.words()))
+        return subprocess.run(  # noqa: S602  (what a shell does to the program is tested)
+            line, shell=True, cwd=self.folder, env=self.environment, stdin=stdin, capture_output=True,
+            text=True, timeout=60, check=False,
         )  # fmt: skip
 
     def urls(self) -> dict[str, str]:
@@ -73,7 +86,7 @@ def site() -> Iterator[Site]:
 
 
 def test_a_crawl_ends_with_a_table_and_leaves_one_file(shell: Shell, site: Site) -> None:
-    ran = shell.crawl(site.url("/"))
+    ran = shell.run(site.url("/"), "--delay", "0")
     assert ran.returncode == 0
     assert "1 new seed" in ran.stderr
     for line in ("done     13", "pages by status  200      13", "ledger: crawl.db, finished", "sqlite3 crawl.db"):
@@ -102,7 +115,7 @@ def test_other_seeds_on_the_same_ledger_are_added(shell: Shell, site: Site) -> N
 
 def test_a_larger_max_pages_continues_and_the_same_one_does_not(shell: Shell, site: Site) -> None:
     for limit, pages in (("5", 5), ("5", 5), ("9", 9), ("0", 13)):
-        ran = shell.crawl(site.url("/"), "--max-pages", limit)
+        ran = shell.run(site.url("/"), "--delay", "0", "--max-pages", limit)
         assert ran.returncode == 0
         assert sum(state == "done" for state in shell.urls().values()) == pages
     assert sum(site.asked().values()) == 14
@@ -115,6 +128,22 @@ def test_fresh_asks_before_it_deletes(shell: Shell, site: Site) -> None:
     assert "say --yes as well" in refused.stderr
     assert shell.crawl(site.url("/0"), "--fresh", "--yes").returncode == 0
     assert list(shell.urls()) == [site.url("/0")]
+
+
+@pytest.mark.parametrize(("answer", "code", "pages"), [(b"\n", 2, 1), (b"y\n", 0, 2)])
+def test_fresh_asks_on_a_terminal(shell: Shell, site: Site, answer: bytes, code: int, pages: int) -> None:
+    site.add_page("/pair", ["/0"])
+    shell.crawl(site.url("/1"))
+    terminal, stdin = pty.openpty()
+    try:
+        os.write(terminal, answer)
+        ran = shell.typed(f"crawler {site.url('/pair')} --fresh --delay 0 -p 0", stdin)
+    finally:
+        os.close(terminal)
+        os.close(stdin)
+    assert ran.returncode == code
+    assert "delete crawl.db and start over? [y/N]" in ran.stdout
+    assert len(shell.urls()) == pages
 
 
 def test_seeds_come_from_files_words_and_standard_input(shell: Shell, site: Site) -> None:
@@ -181,8 +210,10 @@ def test_a_seed_that_gives_no_page_is_named_with_its_reason_and_is_exit_code_4(s
     with Site() as gone:
         url = gone.url("/")
     options = ("-s", "retry_wait_seconds=0.01")
+    began = time.monotonic()
     ran = shell.crawl(url, *options)
     assert ran.returncode == 4
+    assert time.monotonic() - began < 10
     assert f"seed without a page: {url} robots-unreachable refused" in ran.stdout
     with Site(port=gone.port) as back:  # and when the network is there again, the same command does it
         back.add_page("/")
@@ -208,6 +239,27 @@ def test_control_characters_from_outside_reach_no_terminal(shell: Shell, site: S
     assert "\u202e" not in ran.stderr + ran.stdout
 
 
+def test_control_characters_from_a_server_reach_no_terminal_and_no_log(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer_oddly, args=(server,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        ran = shell.crawl(url, "-s", "retries=0", "-v", "--log-file", "log")
+    assert ran.returncode == 4
+    assert f"seed without a page: {url} bad-response" in ran.stdout
+    assert "\\u001b[31m" in ran.stdout
+    shown = ran.stdout + ran.stderr + (shell.folder / "log").read_text()
+    assert {char for char in shown if not char.isprintable()} == {"\n"}
+
+
+def _answer_oddly(server: socket.socket) -> None:
+    for _ in range(2):
+        connection, _address = server.accept()
+        with connection:
+            is_robots = b"robots.txt" in connection.recv(65_536)
+            missing = b"HTTP/1.1 404 no\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            connection.sendall(missing if is_robots else b"\x1b[31mH\x9bT\x07P \xe2\x80\xae\x7f\r\n\r\n")
+
+
 def test_a_ledger_in_use_is_refused_with_its_holders_pid(shell: Shell, site: Site) -> None:
     process = shell.start(site.url("/"), "--delay", "5")
     try:
@@ -229,11 +281,16 @@ def test_a_signal_stops_gently_and_the_same_command_continues(
     site.add_page("/", [f"/{each}" for each in range(12)], delay_seconds=0.3)
     process = shell.start(site.url("/"), "--delay", "0.05")
     _wait_until(lambda: site.asked()["/robots.txt"] == 1)
-    process.send_signal(number)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: the children get it, too
+    else:
+        process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert "continue with the same command" in out
     assert "stopping:" in err
+    assert "Traceback" not in err
+    assert [path.name for path in shell.folder.iterdir()] == ["crawl.db"]
     state = json.loads(shell.run("status", "--json").stdout)
     assert (state["state"], state["finish_reason"]) == ("interrupted", "interrupted")
     assert shell.crawl(site.url("/")).returncode == 0
@@ -260,6 +317,20 @@ def test_a_second_ctrl_c_stops_at_once(shell: Shell, site: Site) -> None:
     assert shell.crawl(site.url("/")).returncode == 0
 
 
+def test_ctrl_c_while_seeds_are_read_is_no_traceback(shell: Shell) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "wb"):  # the pipe stays open: the program waits for seeds
+        process = subprocess.Popen(
+            shell.words("-", "--log-file", "log"), cwd=shell.folder, env=shell.environment, stdin=reading,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        _wait_until((shell.folder / "log").exists)
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=30)[1]
+    assert (process.returncode, err) == (130, "poolcrawl: interrupted\n")
+    assert not (shell.folder / "crawl.db").exists()
+
+
 def test_max_time_ends_a_run_and_the_same_command_continues(shell: Shell, site: Site) -> None:
     ran = shell.run(site.url("/"), "--delay", "0.5", "--max-time", "4")
     assert ran.returncode == 0
@@ -278,9 +349,9 @@ def test_quiet_prints_nothing_and_verbose_names_each_url(shell: Shell, site: Sit
 
 
 def test_progress_is_one_line_every_few_seconds(shell: Shell, site: Site) -> None:
-    ran = shell.run(site.url("/"), "--delay", "0.1", "-s", "log_seconds=0.3")
+    ran = shell.run(site.url("/"), "--delay", "0.05", "-s", "log_seconds=0.2")
     assert ran.stderr.count(" pages (") >= 2
-    again = shell.run(site.url("/"), "--delay", "0.1", "-s", "log_seconds=0.3", "--no-progress", "--fresh", "--yes")
+    again = shell.run(site.url("/"), "--delay", "0.05", "-s", "log_seconds=0.2", "--no-progress", "--fresh", "--yes")
     assert " pages (" not in again.stderr
 
 
@@ -289,22 +360,80 @@ def test_status_as_json_counts_what_is_there(shell: Shell, site: Site) -> None:
     site.robots("User-agent: *\nDisallow: /private")
     shell.crawl(site.url("/"))
     state = json.loads(shell.run("status", "--json").stdout)
-    assert (state["state"], state["finish_reason"], state["hosts"], state["requests"]) == ("finished", "finished", 1, 4)
-    assert state["urls"] == {"queued": 0, "done": 3, "failed": 0, "skipped": 1}
-    assert state["reasons"] == {"ok": 2, "client-error": 1, "robots": 1}
-    assert state["statuses"] == {"200": 2, "404": 1}
+    times = [state.pop(key) for key in ("first_started", "started", "ended")]
+    assert times == sorted(times)
+    assert state.pop("bytes") > 0
+    assert state == {
+        "ledger": "crawl.db", "state": "finished", "finish_reason": "finished",
+        "urls": {"queued": 0, "done": 3, "failed": 0, "skipped": 1},
+        "reasons": {"ok": 2, "client-error": 1, "robots": 1},
+        "statuses": {"200": 2, "404": 1},
+        "hosts": 1, "pages": 3, "items": 0, "item_errors": 0, "requests": 4,
+    }  # fmt: skip
     assert "ledger: crawl.db, finished" in shell.run("status").stdout
 
 
+def test_a_damaged_ledger_is_exit_code_5_and_a_sentence(shell: Shell, site: Site) -> None:
+    shell.crawl(site.url("/"))
+    ledger = shell.folder / "crawl.db"
+    header = 8192  # what tells a ledger from other files stays
+    ledger.write_bytes(ledger.read_bytes()[:header] + b"Z" * (ledger.stat().st_size - header))
+    for ran in (shell.run("status"), shell.run("status", "--json"), shell.crawl(site.url("/"))):
+        assert ran.returncode == 5
+        assert ran.stderr.startswith("poolcrawl: the ledger crawl.db: ")
+        assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_exit_code_5(shell: Shell) -> None:
+    shell.folder.chmod(0o500)
+    ran = shell.run("http://127.0.0.1:9/")
+    shell.folder.chmod(0o700)
+    assert (ran.returncode, "Permission denied" in ran.stderr, "Traceback" in ran.stderr) == (5, True, False)
+
+
+def test_a_reader_that_has_read_enough_changes_no_exit_code(shell: Shell, site: Site) -> None:
+    with Site() as gone:
+        unanswered = gone.url("/")
+    other = ("--ledger", "other.db", "--delay", "0", "-s", "retry_wait_seconds=0.01")
+    for words, code in (
+        ((site.url("/"), "--delay", "0"), 0), ((unanswered, *other), 4), (("status",), 0), (("status", "--json"), 0),
+        (("--help",), 0),
+    ):  # fmt: skip
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as output:
+            process = subprocess.Popen(
+                shell.words(*words), cwd=shell.folder, env=shell.environment, stdout=output, stderr=subprocess.PIPE,
+                text=True,
+            )  # fmt: skip
+            err = process.communicate(timeout=60)[1]
+        assert (words, process.returncode) == (words, code)
+        assert "Traceback" not in err
+        assert "BrokenPipe" not in err
+
+
 def test_output_may_be_cut_off(shell: Shell, site: Site) -> None:
-    command = " ".join([*shell.words(site.url("/"), "--delay", "0"), "| head -1"])
-    ran = subprocess.run(  # noqa: S602  (a pipe is what is tested)
-        command, shell=True, cwd=shell.folder, env=shell.environment, capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
+    ran = shell.typed(f"crawler {site.url('/')} --delay 0 | head -1")
     assert ran.stdout.count("\n") == 1
     assert "Traceback" not in ran.stderr
     assert "BrokenPipe" not in ran.stderr
+
+
+@pytest.mark.parametrize("closing", ["<&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(shell: Shell, site: Site, closing: str) -> None:
+    ran = shell.typed(f"crawler {site.url('/')} --delay 0 -p 1 {closing}")
+    assert (ran.returncode, "Traceback" in ran.stderr) == (0, False)
+    assert len(shell.urls()) == 13
+    refused = shell.typed(f"crawler - --fresh {closing}")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_that_cannot_be_written_is_said_and_changes_no_exit_code(shell: Shell, site: Site) -> None:
+    ran = shell.typed(f"crawler {site.url('/0')} --delay 0 -p 0 >/dev/full")
+    assert (ran.returncode, set(shell.urls().values())) == (0, {"done"})
+    assert ran.stderr.endswith("poolcrawl: cannot write the output: No space left on device\n")
 
 
 def test_help_shows_every_flag(shell: Shell) -> None:

@@ -148,7 +148,8 @@ def _output() -> Iterator[None]:
         yield
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            print(f"poolcrawl: cannot write the output: {error.strerror}", file=sys.stderr)  # noqa: T201
+            with contextlib.suppress(OSError):
+                print(f"poolcrawl: cannot write the output: {error.strerror}", file=sys.stderr)  # noqa: T201
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in buffers goes there
 
 
@@ -184,7 +185,8 @@ class _Signals:
             raise KeyboardInterrupt
         self.received = number
         self._stop(INTERRUPTED)
-        os.write(2, b"\nstopping: what is in flight has 10 s to end; once more to stop at once\n")
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            os.write(2, b"\nstopping: what is in flight has 10 s to end; once more to stop at once\n")
 
 
 def _stopping_signals() -> list[signal.Signals]:

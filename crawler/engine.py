@@ -61,6 +61,8 @@ ACK_SECONDS = 0.003  # how often the acknowledged number is read while the front
 IDLE_SECONDS = 0.02  # the longest wait of the main loop
 LEAST_WAIT_SECONDS = 0.001
 SUPERVISE_SECONDS = 0.05
+BUSY_WINDOW_SECONDS = 0.05
+BUSY_RATE = 300.0  # visits settled a second
 AHEAD_VISITS = 128  # held by a worker beyond what it may have in flight
 MAX_UNACKED = 256  # batches, and
 MAX_UNACKED_BYTES = 8 << 20  # bytes, beyond which nothing new is handed out
@@ -123,7 +125,8 @@ class Crawl:
         self.hungry = self.has_room = True
         self._crawl_id = uuid.uuid4().hex
         self._lives_begun = self._start_deaths = self._start_failures = 0
-        self._supervised_at = self._stopped_at = 0.0
+        self._supervised_at = self._stopped_at = self._counted_at = 0.0
+        self._settled, self._is_busy = 0, False
         self._started_at = time.monotonic()
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
@@ -239,6 +242,7 @@ class Crawl:
             raise CrawlerError(f"a batch could not be handed over: {call.fatal!r}") from call.fatal
         life = call.life
         life.returned(call.error, time.monotonic())
+        self._settled += len(call.outcomes)
         for outcome in call.outcomes:
             visit = life.held.pop((outcome.host_id, outcome.seq))
             self.frontier.settle(visit, outcome, life.worker, life.generation)
@@ -294,7 +298,8 @@ class Crawl:
         self.has_room = any(rooms)
         visits = self.frontier.take(rooms, self.budget()) if self.has_room else [[] for _ in rooms]
         held = sum(len(life.held) for life in self.lives) + sum(map(len, visits))
-        self.hungry = self.frontier.is_hungry(sum(map(self.capacity, range(self.workers))) - held)
+        room = sum(map(self.capacity, range(self.workers))) - held
+        self.hungry = self.frontier.is_hungry(room, busy=self.is_busy())
         for life, new in zip(self.lives, visits, strict=True):
             suspects = [visit for visit in new if self.suspects.is_suspect(visit)]
             if suspects:
@@ -305,6 +310,14 @@ class Crawl:
             elif self.quarantine[life.worker] and not (life.held or life.calls or life.error or self.job.stop.reason):
                 life.is_alone = True
                 self.submit(life, [self.quarantine[life.worker].popleft()])
+
+    def is_busy(self) -> bool:
+        """Tell whether visits come back so fast that waiting for a full batch costs nobody anything."""
+        now = time.monotonic()
+        if now - self._counted_at > BUSY_WINDOW_SECONDS:
+            self._is_busy = self._settled > BUSY_RATE * (now - self._counted_at)
+            self._settled, self._counted_at = 0, now
+        return self._is_busy
 
     def finish_reason(self) -> str:
         """Say why the crawl is over; "" while it is not."""

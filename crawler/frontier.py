@@ -130,12 +130,15 @@ class Frontier:
             self._schedule(host)
         return visits
 
-    def is_hungry(self, room: int) -> bool:
+    def is_hungry(self, room: int, *, busy: bool) -> bool:
         """Tell whether workers could do more than the hosts in view have for them, so that new links would help.
 
-        A host without delay that has URLs left is as busy as it may be.
+        Args:
+            room: visits that the workers could still take.
+            busy: so much comes back that batches fill by themselves. If that is because a host without delay has more
+                URLs than it may have handed out, small batches would only cost time.
         """
-        return not self._stocked and len(self._heap) < room
+        return len(self._heap) < room and not (busy and self._stocked)
 
     def next_due(self) -> float | None:
         """Return when the next host may be asked, on the frontier's clock; None if none is waiting."""
@@ -234,6 +237,8 @@ class Frontier:
             self._schedule(host)
         elif not host.ready and host.drained:
             self._drop(host)
+        elif not any(host.held):
+            self._postpone(host)
         return given
 
     def _choose_worker(self, host: Host, left: Sequence[int]) -> int:
@@ -283,6 +288,8 @@ class Frontier:
     def _run_errand(self, place: Host, visits: list[list[Visit]], left: list[int]) -> None:
         worker = self._choose_worker(place, left)
         if worker < 0 or any(place.held):  # alone on its host; settling what is held schedules it again
+            if not any(place.held):
+                self._postpone(place)
             return
         host = place.errands.popleft()
         now = self._clock()
@@ -294,6 +301,11 @@ class Frontier:
         visits[worker].append(visit)
         left[worker] -= 1
         place.held[worker] += 1
+
+    def _postpone(self, host: Host) -> None:
+        """Look at a host again soon: the workers that serve it have no room, and nothing of it will come back."""
+        host.due = max(host.due, self._clock() + GIVEN_BACK_SECONDS)
+        self._schedule(host)
 
     def _release(self, visit: Visit, worker: int) -> Host:
         host = self._hosts[visit.clock_id]
@@ -353,7 +365,12 @@ class Frontier:
     def _reload(self, host: Host) -> None:
         host.pending_robots = False
         host.told.clear()
-        self._set_facts(host, self._reader.host(host.id))
+        row = self._reader.host(host.id)
+        self._set_facts(host, row)
+        # Its robots.txt may ask for a longer delay than the one that its clock was set by.
+        wait_seconds = self._wait_seconds(host)
+        due_in_seconds = politeness.due_in_seconds(row.asked_at, row.retry_at, time.time(), wait_seconds)
+        host.due = max(host.due, self._clock() + due_in_seconds)
         if host.verdict:
             host.robots_since = 0.0  # when it has grown old, asking begins anew
         self._schedule(host)

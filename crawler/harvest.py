@@ -20,6 +20,7 @@ from crawler.extract import Page, run_hook
 from crawler.model import (
     DONE,
     FAILED,
+    HOOK_REL,
     MAX_LINKS_PER_PAGE,
     PREREQUISITE,
     QUEUED,
@@ -141,9 +142,12 @@ class Harvester:
         extracted = run_hook(self._hook, Page(visit.url, answer.status, answer.headers, answer.body or b"", links))
         page.item_error = extracted.error
         if extracted.follow:
-            known = set(links)
-            new = [parse.Link(url) for url in extracted.follow if url not in known]
-            document.links.extend(new[: max(0, MAX_LINKS_PER_PAGE - len(document.links))])
+            known = {link.url: link for link in document.links}
+            for url in dict.fromkeys(extracted.follow):
+                if url in known:
+                    known[url].rel = f"{known[url].rel} {HOOK_REL}".strip()
+                elif len(document.links) < MAX_LINKS_PER_PAGE:
+                    document.links.append(parse.Link(url, rel=HOOK_REL))
             page.links = self._encode_json(document.links).decode()
         items = [ItemRow(visit.host_id, visit.seq, number, item) for number, item in enumerate(extracted.items)]
         return items, extracted.follow
@@ -173,9 +177,7 @@ class Harvester:
             result, what = Result(visit.ended(FAILED, reason, f"status {answer.status}"), page), FAILED
         outcome = _outcome(visit, answer, what, reason, has_page=result.page is not None)
         outcome.host_failed = politeness.RETRIES[reason].host_failed
-        retry_after = answer.header("retry-after")
-        if retry_after:
-            outcome.retry_after_seconds = politeness.retry_after_seconds(retry_after, time.time())
+        outcome.retry_after_seconds = _retry_after(answer)
         return Harvest(outcome, result, [])
 
     def _harvest_failure(self, visit: Visit, answer: Answer) -> Harvest:
@@ -200,7 +202,13 @@ class Harvester:
             row.crawl_delay = robots.Rules(row.body, ROBOTS_TOKEN).crawl_delay
         outcome = _outcome(visit, answer, ROBOTS, row.verdict or answer.reason)
         outcome.host_failed = bool(answer.reason) or answer.status == 429 or answer.status >= 500
+        outcome.retry_after_seconds = _retry_after(answer) if outcome.host_failed else 0.0
         return Harvest(outcome, Result(robots=row), [])
+
+
+def _retry_after(answer: Answer) -> float:
+    header = answer.header("retry-after")
+    return politeness.retry_after_seconds(header, time.time()) if header else 0.0
 
 
 def _page_row(visit: Visit, answer: Answer) -> PageRow:

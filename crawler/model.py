@@ -52,6 +52,7 @@ FINISHED, MAX_PAGES, MAX_TIME, INTERRUPTED = "finished", "max-pages", "max-time"
 
 MAX_REDIRECTS: Final = 10  # in a row; browsers allow 20, curl 50, RFC 9309 five for robots.txt
 MAX_LINKS_PER_PAGE: Final = 10_000  # stored; the rest is counted
+HOOK_REL: Final = "hook"  # the rel of a link that a parse hook followed: it is, whatever the page says of it
 ROBOTS_SEQ: Final = -1  # the seq of a robots.txt visit, which is no row of urls
 
 VisitId = tuple[int, int]  # (host_id, seq): the key of a row of urls; (host_id, ROBOTS_SEQ) for a robots.txt

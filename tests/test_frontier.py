@@ -10,7 +10,7 @@ from crawler.frontier import AHEAD, Frontier
 from crawler.ledger import opening
 from crawler.ledger.opening import SeedRow
 from crawler.ledger.reader import Reader
-from crawler.model import DONE, RETRY, ROBOTS, ROBOTS_SEQ, UNASKED, End, Outcome, Result, RobotsRow, Visit
+from crawler.model import DONE, RETRY, ROBOTS, ROBOTS_SEQ, UNASKED, End, HostFacts, Outcome, Result, RobotsRow, Visit
 from tests.test_ledger import SEED, Bench
 
 LINKS = [f"{SEED}{number}" for number in range(1, 40)]
@@ -182,7 +182,41 @@ def test_after_a_restart_every_known_host_waits_once(tmp_path: Path) -> None:
 def test_the_frontier_is_hungry_only_while_new_links_would_help(tmp_path: Path) -> None:
     stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=2))
     stand.take()
-    assert stand.frontier.is_hungry(10)
+    assert stand.frontier.is_hungry(10, busy=True)
     stand.add_links()
     stand.take()
-    assert not stand.frontier.is_hungry(10)  # the host has more than it may have handed out
+    assert not stand.frontier.is_hungry(10, busy=True)  # the host has more than it may have handed out
+
+
+def test_a_host_is_looked_at_again_when_the_workers_that_serve_it_have_no_room(tmp_path: Path) -> None:
+    """Three workers, two of which serve it: with room in the third only, it must not be forgotten."""
+    stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=2), workers=3)
+    stand.add_links()
+    host = stand.frontier._hosts[1]
+    serving = {worker for worker in range(3) if stand.frontier._share(host, worker)}
+    assert len(serving) == 2
+    rooms = [0 if worker in serving else 5 for worker in range(3)]
+    assert [len(visits) for visits in stand.frontier.take(rooms, 100)] == [0, 0, 0]
+    stand.now += 0.02
+    assert sum(len(visits) for visits in stand.frontier.take([5, 5, 5], 100)) > 0
+
+
+def test_a_crawl_delay_holds_from_robots_txt_on(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(), robots=False)
+    (visit,) = stand.take()
+    stand.settle(visit, ROBOTS)
+    facts = HostFacts(1, 1, time.time(), True, 0)
+    row = RobotsRow(1, "rules", 1, 200, body="x", crawl_delay=30.0, fetched_at=time.time())
+    stand.bench.writer.commit([stand.bench.parcel(Result(robots=row), hosts=[facts])], queue_is_empty=True)
+    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.now += 29.0
+    assert stand.take() == []
+    stand.now += 1.0
+    assert [visit.url for visit in stand.take()] == [SEED]
+
+
+def test_a_host_without_delay_that_has_more_than_it_may_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=2))
+    stand.add_links()
+    stand.take()
+    assert stand.frontier.is_hungry(10, busy=False)  # it is slow: another host's new links would help

@@ -124,11 +124,15 @@ def test_a_retried_url_stays_queued_behind_the_others(bench: Bench) -> None:
     assert [(row.target, row.attempts) for row in bench.reader.ready(1, 10)] == [("/2", 0), ("/1", 1)]
 
 
-def test_candidates_wait_until_somebody_is_hungry(bench: Bench) -> None:
+def test_candidates_wait_until_somebody_is_hungry_or_they_are_old(bench: Bench) -> None:
+    bench.writer._merge_due = float("inf")
     bench.commit(bench.page(0, ["http://a.test/1"]), hungry=False)
     assert (bench.reader.counters().candidates, bench.reader.counters().urls) == (1, 1)
     bench.commit()
     assert (bench.reader.counters().candidates, bench.reader.counters().urls) == (0, 2)
+    bench.writer._merge_due = 0.0
+    bench.commit(bench.page(1, ["http://a.test/2"], depth=1), hungry=False)
+    assert (bench.reader.counters().candidates, bench.reader.counters().urls) == (0, 3)
 
 
 def test_a_smaller_depth_is_kept(bench: Bench) -> None:
@@ -170,6 +174,38 @@ def test_nofollow_links_of_a_stored_page_are_not_offered_again(shallow: Bench) -
         shallow.writer.offer_again((1, 0))
         shallow.writer.merge_all()
     assert shallow.rows("SELECT url FROM urls WHERE depth > 0") == [("http://a.test/yes",)]
+
+
+def test_links_of_an_error_page_are_not_offered_again(shallow: Bench) -> None:
+    page = shallow.page(0, ["http://a.test/from-404"])
+    assert page.page is not None
+    page.page.status, page.candidates = 404, []
+    shallow.commit(page)
+    with shallow.writer.transaction():
+        shallow.writer.offer_again((1, 0))
+        shallow.writer.merge_all()
+    assert shallow.rows("SELECT count(*) FROM urls") == [(1,)]
+
+
+def test_a_link_that_a_hook_follows_is_offered_again_whatever_the_page_says(shallow: Bench) -> None:
+    page = shallow.page(0, [])
+    assert page.page is not None
+    page.page.links = '[{"url":"http://a.test/no"},{"url":"http://a.test/yes","rel":"nofollow hook"}]'
+    page.page.nofollow = True
+    shallow.commit(page)
+    with shallow.writer.transaction():
+        shallow.writer.offer_again((1, 0))
+        shallow.writer.merge_all()
+    assert shallow.rows("SELECT url FROM urls WHERE depth > 0") == [("http://a.test/yes",)]
+
+
+def test_a_nearer_page_becomes_the_via(bench: Bench) -> None:
+    bench.commit(bench.page(0, ["http://a.test/1", "http://a.test/2"]))
+    bench.commit(Result(candidates=bench.offers.links(["http://a.test/x"], 4, (1, 1))))
+    bench.commit(Result(candidates=bench.offers.links(["http://a.test/x"], 1, (1, 2))))
+    bench.commit(Result(candidates=bench.offers.links(["http://a.test/x"], 3, (1, 1))))
+    query = "SELECT depth, via FROM urls WHERE url = 'http://a.test/x'"
+    assert bench.rows(query) == [(2, "http://a.test/2")]
 
 
 def test_a_shorter_chain_of_redirects_reopens_a_url(bench: Bench) -> None:

@@ -21,7 +21,8 @@ CREATE TEMP TABLE IF NOT EXISTS fresh (
     fingerprint INTEGER PRIMARY KEY, host_id INTEGER, seq INTEGER, target TEXT, hop TEXT, depth INTEGER,
     redirects INTEGER, via_host_id INTEGER, via_seq INTEGER);
 CREATE TEMP TABLE IF NOT EXISTS lowered (
-    host_id INTEGER, seq INTEGER, fingerprint INTEGER PRIMARY KEY, depth INTEGER, redirects INTEGER);
+    host_id INTEGER, seq INTEGER, fingerprint INTEGER PRIMARY KEY, depth INTEGER, redirects INTEGER,
+    hop TEXT, via_host_id INTEGER, via_seq INTEGER, is_nearer INTEGER);
 """
 
 # One row a fingerprint: its smallest depth, and of those the earliest (SQLite takes the other columns from the row that
@@ -47,7 +48,8 @@ WHERE NOT EXISTS (SELECT 1 FROM _seen s WHERE s.fingerprint = b.fingerprint)
 """
 _FIND_LOWERED = """
 INSERT INTO temp.lowered
-SELECT s.host_id, s.seq, s.fingerprint, min(s.depth, b.depth), min(s.redirects, b.redirects)
+SELECT s.host_id, s.seq, s.fingerprint, min(s.depth, b.depth), min(s.redirects, b.redirects),
+       b.hop, b.via_host_id, b.via_seq, b.depth < s.depth
 FROM temp.batch b JOIN _seen s ON s.fingerprint = b.fingerprint
 WHERE b.depth < s.depth OR b.redirects < s.redirects
 """
@@ -67,7 +69,9 @@ UPDATE _seen SET depth = l.depth, redirects = l.redirects
 FROM temp.lowered l WHERE _seen.fingerprint = l.fingerprint
 """
 _LOWER_URLS = """
-UPDATE _urls SET depth = l.depth, redirects = l.redirects
+UPDATE _urls SET depth = l.depth, redirects = l.redirects, hop = iif(l.is_nearer, l.hop, _urls.hop),
+    via_host_id = iif(l.is_nearer, l.via_host_id, _urls.via_host_id),
+    via_seq = iif(l.is_nearer, l.via_seq, _urls.via_seq)
 FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
 """
 # What a chain of redirects kept out, and a shorter chain now lets in.

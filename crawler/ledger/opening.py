@@ -24,6 +24,12 @@ from crawler.model import LINK, MAX_PAGES
 from crawler.offers import Offers
 from crawler.scope import Scope
 
+PAGES_AT_A_TIME = 1_000
+_PAGES_FROM = """
+SELECT host_id, seq FROM _urls WHERE (host_id, seq) > (?, ?) AND state = 'done' AND depth >= ?
+ORDER BY host_id, seq LIMIT ?
+"""
+
 
 class SeedRow(NamedTuple):
     """A seed as the ledger keeps it."""
@@ -81,8 +87,10 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
             _add_seeds(writer, new, key)
             _retry_seeds(writer.connection, retried)
             writer.count_reopened(len(retried))
-            if past is not None and deepened:
-                _offer_deeper(writer, past.config.max_depth)
+            # Links are offered again by a larger limit, and by the first one: without any, depths are not the least.
+            if past is not None and (deepened or past.config.max_depth < 0 <= config.max_depth):
+                writer.count_reopened(_reopen_too_deep(writer.connection, config.max_depth))
+                _offer_again(writer, max(past.config.max_depth, 0))
             writer.merge_all()
     finally:
         writer.close()
@@ -179,12 +187,22 @@ def _retry_seeds(connection: sqlite3.Connection, retried: Sequence[str]) -> None
         )
 
 
-def _offer_deeper(writer: Writer, before: int) -> None:
-    pages = writer.connection.execute(
-        "SELECT host_id, seq FROM _urls WHERE state = 'done' AND depth >= ?", (before,)
-    ).fetchall()
-    for page in pages:
-        writer.offer_again(page)
+def _reopen_too_deep(connection: sqlite3.Connection, max_depth: int) -> int:
+    """Queue again what a smaller limit kept out; return how many URLs."""
+    return connection.execute(
+        "UPDATE _urls SET state = 'queued', reason = NULL WHERE reason = 'too-deep' AND (? < 0 OR depth <= ?)",
+        (max_depth, max_depth),
+    ).rowcount
+
+
+def _offer_again(writer: Writer, least_depth: int) -> None:
+    """Offer the stored links of all pages from this depth on, some thousand pages at a time."""
+    after = (0, -1)
+    while pages := writer.connection.execute(_PAGES_FROM, (*after, least_depth, PAGES_AT_A_TIME)).fetchall():
+        for page in pages:
+            writer.offer_again(page)
+        writer.merge_all()
+        after = pages[-1]
 
 
 def _warnings(past: _Past | None, config: Config) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def _crawl(words: list[str]) -> int:
         ending = session.run(seeds, config, ledger, fresh=arguments.fresh, stop=stop)
     except KeyboardInterrupt:
         log.warning("stopped at once; nothing that was committed is lost: continue with the same command")
-        return 130
+        return 128 + (signals.received or signal.SIGINT)
     finally:
         signals.restore()
     return _conclude(ledger, ending.finish_reason, ending.had_ended, signals.received, quiet=arguments.quiet)

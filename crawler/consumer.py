@@ -29,7 +29,8 @@ from crawler.scope import Scope
 
 GROUP = 64  # batches in one transaction, at most
 PUT_SECONDS = 0.2  # to get the queue's condition, which a dead consumer may hold
-SAME_BATCH = 3  # how often the same first batch may fail
+SAME_BATCH = 3  # how often the same first batch may fail,
+MAX_STALLS = 4  # and how often in a row nothing may be committed, each time for twice as long
 EXIT_STORAGE, EXIT_FENCED = 5, 72
 
 
@@ -196,24 +197,27 @@ class Watch:
         self._stall_seconds = stall_seconds
         self._committed = -1
         self._moved_at = 0.0
+        self._stalls = 0
         self._first = 0
         self._failed_on_first = 0
 
     def why_replace(self, outbox: Outbox, committed: int, alive: bool, now: float) -> str:
         """Return what is wrong with the present queue and consumers, "" if nothing is."""
         if committed != self._committed or not outbox.unacked:
-            self._committed, self._moved_at = committed, now
+            self._committed, self._moved_at, self._stalls = committed, now, 0
         if not alive:
             return "a consumer died"
         if not outbox.is_connected:
             return "the queue does not take batches: a consumer died in task_done()"
-        if now - self._moved_at > self._stall_seconds:
+        patience = self._stall_seconds * 2**self._stalls
+        if now - self._moved_at > patience:
             self._moved_at = now
-            return f"nothing was committed for {self._stall_seconds:g} s"
+            self._stalls += 1
+            return f"nothing was committed for {patience:g} s"
         return ""
 
     def check(self, outbox: Outbox, complaints: Sequence[Complaint]) -> None:
-        """Raise if replacing is no use: storage failed, or the same batch fails again and again.
+        """Raise if replacing is no use: storage failed, or the same batch fails, or stalls, again and again.
 
         Raises:
             StorageError: what the consumer said.
@@ -226,10 +230,14 @@ class Watch:
         self._failed_on_first = self._failed_on_first + 1 if first and first == self._first else 1
         self._first = first
         if complaints and self._failed_on_first >= SAME_BATCH:
-            raise CrawlerError(
-                f"batch {first} cannot be committed, {SAME_BATCH} times in a row: {complaints[-1].text}; "
-                "the ledger is as it was before it, the same command continues"
-            )
+            why = f"{SAME_BATCH} times in a row: {complaints[-1].text}"
+        elif self._stalls >= MAX_STALLS:
+            why = f"for {self._stall_seconds * (2**MAX_STALLS - 1):g} s, with {MAX_STALLS} sets of consumers"
+        else:
+            return
+        raise CrawlerError(
+            f"batch {first} cannot be committed, {why}; the ledger is as it was before it, the same command continues"
+        )
 
 
 def join(q: Any, are_alive: Callable[[], bool]) -> None:

@@ -126,6 +126,7 @@ class Crawl:
         self._crawl_id = uuid.uuid4().hex
         self._lives_begun = self._start_deaths = self._start_failures = 0
         self._supervised_at = self._stopped_at = self._counted_at = 0.0
+        self._is_out_of_time = False
         self._settled, self._is_busy = 0, False
         self._started_at = time.monotonic()
         self._encode = msgspec.msgpack.Encoder().encode
@@ -151,7 +152,7 @@ class Crawl:
     def submit(self, life: Life, visits: list[Visit]) -> None:
         """Make one call to a worker: new visits for it, and back comes whatever is finished."""
         rules = self.frontier.rules(visits, life.generation)
-        order = Order(self.hungry, bool(self.job.stop.reason), visits, rules, sorted(life.pauses))
+        order = Order(self.hungry, bool(self.stop_reason), visits, rules, sorted(life.pauses))
         life.pauses.clear()
         life.called(visits, time.monotonic())
 
@@ -307,7 +308,7 @@ class Crawl:
                 new = [visit for visit in new if visit not in suspects]
             if new or (life.held and not life.calls and not life.error):
                 self.submit(life, new)
-            elif self.quarantine[life.worker] and not (life.held or life.calls or life.error or self.job.stop.reason):
+            elif self.quarantine[life.worker] and not (life.held or life.calls or life.error or self.stop_reason):
                 life.is_alone = True
                 self.submit(life, [self.quarantine[life.worker].popleft()])
 
@@ -319,20 +320,24 @@ class Crawl:
             self._settled, self._counted_at = 0, now
         return self._is_busy
 
+    @property
+    def stop_reason(self) -> str:
+        """Why the crawl is to end early; "" while it is not."""
+        return self.job.stop.reason or (MAX_TIME if self._is_out_of_time else "")
+
     def finish_reason(self) -> str:
         """Say why the crawl is over; "" while it is not."""
-        stop = self.job.stop
         max_seconds = self.job.config.max_seconds
         if max_seconds and time.monotonic() - self._started_at >= max_seconds:
-            stop(MAX_TIME)
-        if stop.reason:
+            self._is_out_of_time = True
+        if self.stop_reason:
             self._stopped_at = self._stopped_at or time.monotonic()
             if time.monotonic() - self._stopped_at > GRACE_SECONDS:
-                return stop.reason  # what is in flight is still queued in the ledger
+                return self.stop_reason  # what is in flight is still queued in the ledger
         if self.outbox.unacked or any(life.held or life.calls for life in self.lives) or not self.inbox.empty():
             return ""
-        if stop.reason:
-            return stop.reason
+        if self.stop_reason:
+            return self.stop_reason
         if any(self.quarantine):
             return ""
         self.counters = self.reader.counters()
@@ -358,7 +363,7 @@ class Crawl:
     def is_closed(self, life: Life) -> bool:
         """Tell that a worker gets no new visits now."""
         return bool(
-            self.job.stop.reason or life.error or life.calls >= 2 or life.is_alone or self.quarantine[life.worker]
+            self.stop_reason or life.error or life.calls >= 2 or life.is_alone or self.quarantine[life.worker]
             or len(self.outbox.unacked) >= MAX_UNACKED or self.outbox.bytes >= MAX_UNACKED_BYTES
         )  # fmt: skip
 

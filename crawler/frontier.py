@@ -29,7 +29,8 @@ from crawler.model import LINK, PREREQUISITE, RETRY, ROBOTS_SEQ, UNASKED, HostRu
 
 MAX_HOSTS = 16_384  # in memory at once
 KEPT_HOSTS = 1_024  # below this, a host without work stays in memory
-CHUNK = 128  # URLs read at a time
+CHUNK = 128  # URLs of a host read at a time, fewer when there are many hosts:
+MAX_READY = 65_536  # URLs read and not handed out yet, of all hosts together, or so
 BURST = 16  # visits of one host handed out before the next due host has its turn
 AHEAD = 8  # visits a worker may hold for each request that it may have in flight for a host without delay
 LOCAL_AT_ONCE = 8  # requests in flight to a folder that we serve ourselves
@@ -62,6 +63,11 @@ class Host:
         self.due = 0.0
         self.delay_seconds = 0.0
         self.at_once = 1
+
+    @property
+    def next_at(self) -> float:
+        """When it may be handed out next: a host whose robots.txt forbids it all is not asked, and need not wait."""
+        return 0.0 if self.verdict == "deny" and not self.errands else self.due
 
     @property
     def is_idle(self) -> bool:
@@ -115,13 +121,16 @@ class Frontier:
         while self._heap and self._heap[0][0] <= now and any(room > 0 for room in left):
             host = self._hosts[heapq.heappop(self._heap)[1]]
             host.scheduled = False
-            if host.due > now:
+            if host.next_at > now:
                 self._schedule(host)
                 continue
             if host.errands:
                 self._run_errand(host, visits, left)
             elif not host.pending_robots and (host.verdict == "" or host.robots_expires <= now):
-                self._ask_robots(host)
+                if self._has_ready(host):
+                    self._ask_robots(host)
+                else:
+                    self._drop(host)
             elif budget <= 0:
                 postponed.append(host)
             elif not host.pending_robots:
@@ -222,10 +231,9 @@ class Frontier:
         given = 0
         while given < min(BURST, budget):
             worker = self._choose_worker(host, left)
-            row = self._next_ready(host) if worker >= 0 else None
-            if row is None:
+            if worker < 0 or not self._has_ready(host):
                 break
-            visits[worker].append(self._make_visit(host, row, worker))
+            visits[worker].append(self._make_visit(host, host.ready.popleft(), worker))
             left[worker] -= 1
             host.held[worker] += 1
             given += 1
@@ -261,13 +269,15 @@ class Frontier:
         share, rest = divmod(host.at_once, self._workers)
         return share + ((worker + host.id) % self._workers < rest)
 
-    def _next_ready(self, host: Host) -> ReadyRow | None:
+    def _has_ready(self, host: Host) -> bool:
+        """Tell whether the host has a URL that may be handed out; read some if none is here."""
         if not host.ready and not host.drained:
-            rows = self._reader.ready(host.id, CHUNK + len(host.out))
+            chunk = min(CHUNK, MAX_READY // len(self._hosts))
+            rows = self._reader.ready(host.id, chunk + len(host.out))
             host.ready.extend(row for row in rows if row.seq not in host.out)
             host.out.update(row.seq for row in host.ready)
             host.drained = not host.ready
-        return host.ready.popleft() if host.ready else None
+        return bool(host.ready)
 
     def _make_visit(self, host: Host, row: ReadyRow, worker: int) -> Visit:
         return Visit(
@@ -322,14 +332,11 @@ class Frontier:
 
     def _schedule(self, host: Host) -> None:
         """Put a host into the heap unless it is there, or can only wait for a batch or a worker."""
-        if host.scheduled or host.id not in self._hosts:
+        if host.scheduled or host.id not in self._hosts or (host.delay_seconds > 0 and any(host.held)):
             return
-        busy = any(host.held)
-        if host.delay_seconds > 0 and busy:
-            return
-        if host.ready or host.errands or not host.drained or (host.verdict == "" and not host.pending_robots):
+        if host.errands or (not host.pending_robots and (host.ready or not host.drained)):
             host.scheduled = True
-            heapq.heappush(self._heap, (host.due, host.id))
+            heapq.heappush(self._heap, (host.next_at, host.id))
         else:
             self._drop(host)
 

@@ -44,19 +44,27 @@ class LedgerLock:
                 raise StorageError(f"cannot write beside the ledger {self._ledger}: {error.strerror}") from error
             try:
                 _flock(fd)
-            except OSError as error:
+            except BlockingIOError as error:
                 os.close(fd)
                 raise LedgerInUse(
                     f"the ledger {self._ledger} is in use by another crawl, process {holder(self._ledger)}: "
                     "wait for it, stop it, or name another file with --ledger"
                 ) from error
+            except OSError as error:  # no locks here, as on some network file systems
+                os.close(fd)
+                raise StorageError(f"cannot lock {self.path}: {error.strerror}") from error
             if _is_same_file(fd, self.path):
                 break
             os.close(fd)  # its last holder was just removing it
         self._fd = fd
+        # Our own name first: sweeping may take seconds, and whoever asks meanwhile must not be told of the dead one.
+        # Its children stay written down until they are gone.
+        name = f"{os.getpid()}\n".encode()
+        content = name + self._signed()
+        os.pwrite(fd, content, 0)
+        os.ftruncate(fd, len(content))
         self._sweep()
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        os.ftruncate(fd, len(name))
 
     def release(self) -> None:
         """Kill the children that are left, remove the file, give the lock back."""
@@ -66,9 +74,11 @@ class LedgerLock:
             os.close(self._fd)
             self._fd = -1
 
+    def _signed(self) -> bytes:
+        return os.pread(self._fd, 1 << 20, 0).partition(b"\n")[2]
+
     def _sweep(self) -> None:
-        lines = os.pread(self._fd, 1 << 20, 0).decode(errors="replace").splitlines()[1:]
-        signed = [line.split(" ", 2) for line in lines]
+        signed = [line.split(" ", 2) for line in self._signed().decode(errors="replace").splitlines()]
         kill(int(words[0]) for words in signed if len(words) == 3 and birth(int(words[0])) == words[2])
 
 
@@ -143,7 +153,7 @@ def _flock(fd: int) -> None:
     while True:
         try:
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.01)

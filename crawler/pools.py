@@ -21,7 +21,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ def enter_child(lock_file: Path, role: str) -> None:
     Not PR_SET_PDEATHSIG, which follows the parent's *thread*.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.stderr is None:  # closed in the parent: tracebacks and faulthandler need one
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  (for as long as the process)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
@@ -75,6 +77,7 @@ class Processes:
         if start_method == "forkserver":
             _forget_foreign_fork_server()
             context.set_forkserver_preload(PRELOAD)
+            _start_fork_server()
         self.JoinableQueue = context.JoinableQueue
         self.Process = context.Process
         self.Lock = context.Lock
@@ -184,6 +187,21 @@ def _forget_foreign_fork_server() -> None:
         except ChildProcessError:
             os.close(server._forkserver_alive_fd)
             server._forkserver_pid = server._forkserver_alive_fd = server._forkserver_address = None
+
+
+def _start_fork_server() -> None:
+    """Start the fork server deaf to Ctrl-C and to a terminal that goes away, and so all of its children.
+
+    A signal goes to the whole group, and would end them with tracebacks while they start; stopping is the
+    coordinator's business, and they die with it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        resource_tracker.ensure_running()  # would unblock SIGINT
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Life:

@@ -35,7 +35,7 @@ class Progress:
         self.pages += outcome.has_page
         self.bytes += outcome.size
 
-    def tick(self, counters: Counters, in_flight: int) -> None:
+    def tick(self, counters: Counters, handed_out: int) -> None:
         """Log a line if it is time for one."""
         now = time.monotonic()
         if not self._log_seconds or now - self._said < self._log_seconds:
@@ -43,8 +43,8 @@ class Progress:
         rate = (self.pages - self._pages_said) / (now - self._said)
         self._said, self._pages_said = now, self.pages
         log.info(
-            "%s pages (%.1f/s), %s queued, %s in flight, %s failed, %s skipped, %s, %.0f s",
-            f"{counters.pages:,}", rate, f"{max(counters.queued, 0):,}", in_flight, f"{self.ends[FAILED]:,}",
+            "%s pages (%.1f/s), %s queued, %s of them handed out; this run: %s failed, %s skipped, %s, %.0f s",
+            f"{counters.pages:,}", rate, f"{max(counters.queued, 0):,}", handed_out, f"{self.ends[FAILED]:,}",
             f"{self.ends[SKIPPED]:,}", readable_bytes(counters.bytes), now - self._started,
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from crawler import lock
+from crawler import lock, urls
 from crawler.ledger import schema
 from crawler.progress import readable_bytes
 
@@ -198,17 +198,25 @@ class SeedResult(NamedTuple):
     redirect_url: str
 
 
+_SEED_RESULT = """
+SELECT u.state, coalesce(u.reason, ''), coalesce(u.error, nullif(h.robots_reason, ''), ''), p.seq IS NOT NULL,
+       coalesce(p.redirect_url, '')
+FROM _seen s JOIN _urls u ON u.host_id = s.host_id AND u.seq = s.seq JOIN _hosts h ON h.id = u.host_id
+LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq
+WHERE s.fingerprint = ?
+"""
+
+
 def seed_results(ledger: Path) -> list[SeedResult]:
     """Read how each seed ended."""
     with _reading(ledger) as connection:
-        rows = connection.execute(
-            "SELECT s.url, u.state, coalesce(u.reason, ''), coalesce(u.error, nullif(h.robots_reason, ''), ''), "
-            "p.seq IS NOT NULL, coalesce(p.redirect_url, '') "
-            "FROM seeds s JOIN _hosts h ON substr(s.url, 1, length(h.host) + 1) = h.host || '/' "
-            "JOIN _urls u ON u.host_id = h.id AND u.target = substr(s.url, length(h.host) + 1) "
-            "LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq WHERE u.depth = 0"
-        )
-        return [SeedResult(*row) for row in rows]
+        found = []
+        key = schema.read_key(connection)
+        for (url,) in connection.execute("SELECT url FROM seeds"):
+            row = connection.execute(_SEED_RESULT, (urls.fingerprint(url, key),)).fetchone()
+            if row is not None:
+                found.append(SeedResult(url, *row))
+        return found
 
 
 def print_summary(ledger: Path, finish_reason: str, had_ended: bool, seeds: list[SeedResult]) -> None:

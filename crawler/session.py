@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from crawler import transports
 from crawler.config import Config
 from crawler.engine import Crawl, Job, Stop
 from crawler.errors import UsageError
@@ -130,7 +131,8 @@ def run(
             log.info("%s new seed%s", f"{begun.new_seeds:,}", "" if begun.new_seeds == 1 else "s")
         crawl = Crawl(Job(ledger, lock.path, config, begun, stop or Stop(), function))
         if crawl.counters.ended_urls:
-            log.info("continuing: %s pages, %s URLs queued", f"{crawl.counters.pages:,}", f"{crawl.counters.queued:,}")
+            pages = f"{crawl.counters.pages:,} page{'' if crawl.counters.pages == 1 else 's'}"
+            log.info("continuing: %s, %s queued", pages, f"{crawl.counters.queued:,}")
         return Ending(crawl.run(), False)
 
 
@@ -151,6 +153,7 @@ def _check(config: Config) -> None:
     """
     Scope(config.scope, (), config.include, config.exclude)
     Guard(config.allow_private)
+    transports.check(config)
     for key in ("parse", "worker_setup"):
         if spec := getattr(config, key):
             load_hook(spec)

@@ -184,15 +184,17 @@ class Pump:
             self._waiting.setdefault(visit.clock_id, deque()).append(visit)
             return
         rules = self._rules.get(visit.host_id)
-        if rules is None or self._paused.get(visit.host_id, 0.0) > time.monotonic():
+        if rules is None:
             self._unask(visit)
             return
         self._rules.move_to_end(visit.host_id)
         end = self._forbidden(visit, *rules)
-        if end is None:
-            self._waiting.setdefault(visit.clock_id, deque()).append(visit)
-        else:
+        if end is not None:
             self._add(Outcome(visit.host_id, visit.seq, end.state, end.reason), Result(end=end), time.monotonic())
+        elif self._paused.get(visit.host_id, 0.0) > time.monotonic():
+            self._unask(visit)
+        else:
+            self._waiting.setdefault(visit.clock_id, deque()).append(visit)
 
     def _forbidden(self, visit: Visit, verdict: str, rules: Rules | None) -> End | None:
         """Return how a visit ends that must not be asked."""

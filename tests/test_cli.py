@@ -184,6 +184,8 @@ def test_a_folder_is_served_and_the_resume_finds_the_same_urls(shell: Shell) -> 
         (["http://a.test/", "--include", "("], "include: '('"),
         (["http://a.test/", "--allow-private", "10.0.0/40"], "10.0.0/40"),
         (["http://a.test/", "--transport", "carrier-pigeon"], "carrier-pigeon"),
+        (["http://a.test/", "--transport", "nosuch:factory"], "'nosuch:factory' cannot be imported"),
+        (["http://a.test/", "-H", "X: \N{GREEK SMALL LETTER ALPHA}"], "cannot be sent as a header"),
         (["http://a.test/", "--parse", "shop"], "package.module:function"),
         (["http://a.test/", "--ledger", "notes.txt"], "is not a ledger"),
         (["http://a.test/", "--log-file", "nowhere/log"], "nowhere/log"),
@@ -199,6 +201,14 @@ def test_bad_input_is_exit_code_2_and_a_sentence_that_names_it(shell: Shell, wor
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
     assert (shell.folder / "notes.txt").read_text() == "my notes, and no ledger at all\n" * 60
+
+
+@pytest.mark.parametrize("words", [["--transport", "nosuch:factory"], ["-H", "A B: c"], ["--include", "("]])
+def test_bad_input_costs_no_ledger(shell: Shell, site: Site, words: list[str]) -> None:
+    assert shell.crawl(site.url("/")).returncode == 0
+    before = shell.urls()
+    assert shell.crawl(site.url("/"), "--fresh", "--yes", *words).returncode == 2
+    assert shell.urls() == before
 
 
 def test_a_ledger_in_a_folder_that_is_not_there_is_exit_code_5(shell: Shell) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crawler import Config
+from crawler import Config, crawl
 from crawler.engine import Crawl, Job, Stop
 from crawler.ledger import opening, schema
 from crawler.ledger.opening import SeedRow
@@ -61,3 +61,14 @@ def test_a_crawl_that_is_stopped_before_it_began_hands_nothing_out(tmp_path: Pat
         stop(reason)
         assert Crawl(Job(ledger, tmp_path / "lock", config, begun, stop)).run() == reason
         assert site.asked() == {}
+
+
+def test_a_time_that_is_up_is_the_runs_own_affair() -> None:
+    """A Stop may be kept, and handed to the next crawl: only its owner says stop."""
+    stop = Stop()
+    with Site() as site:
+        site.add_page("/")
+        for seconds, reason in ((1e-9, "max-time"), (0.0, "finished")):
+            config = Config(processes=0, delay_seconds=0, log_seconds=0, max_seconds=seconds)
+            with crawl([site.url("/")], config, stop=stop) as report:
+                assert (report.finish_reason, stop.reason) == (reason, "")

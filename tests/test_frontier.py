@@ -220,3 +220,30 @@ def test_a_host_without_delay_that_has_more_than_it_may_keeps_nobody_else_waitin
     stand.add_links()
     stand.take()
     assert stand.frontier.is_hungry(10, busy=False)  # it is slow: another host's new links would help
+
+
+def test_a_host_that_robots_txt_forbids_is_not_waited_for(tmp_path: Path) -> None:
+    """Nothing of it is asked, so its clock, set far ahead by the failures, does not matter."""
+    stand = Stand(tmp_path, config(retry_wait_seconds=100.0), robots=False)
+    (visit,) = stand.take()
+    stand.settle(visit, ROBOTS, host_failed=True)
+    stand.bench.commit(Result(robots=RobotsRow(1, "deny", 1, reason="refused", fetched_at=time.time())))
+    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    assert [visit.url for visit in stand.take()] == [SEED]
+
+
+def test_a_host_that_has_only_a_robots_txt_for_another_one_is_not_asked_for_its_own(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(), robots=False)
+    (visit,) = stand.take()
+    stand.settle(visit, ROBOTS)
+    moved = RobotsRow(1, "", 0, 301, redirect_host="https://b.test", redirect_target="/r.txt", redirects=1)
+    stand.bench.commit(Result(robots=moved))
+    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.now += 2.0
+    (visit,) = stand.take()
+    stand.settle(visit, ROBOTS)
+    stand.bench.commit(Result(robots=RobotsRow(1, "allow", 1, 404, fetched_at=time.time())))
+    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.now += 2.0
+    assert [visit.url for visit in stand.take()] == [SEED]
+    assert stand.take() == []

@@ -231,6 +231,16 @@ def test_a_script_from_standard_input_is_told_that_children_cannot_import_it(sit
         assert ("save it as a file, or use Config(processes=0)" in ran.stderr) is (code == 1)
 
 
+def test_standard_error_may_be_closed(site: Site) -> None:
+    """As under a service manager, or pythonw: faulthandler wants one in each worker."""
+    script = SCRIPT.format(url=site.url("/"), processes=2, method="forkserver")
+    ran = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-c", script], env={"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (0, "21\n")
+
+
 def test_a_page_gives_a_hook_all_that_it_promises(site: Site) -> None:
     seen: list[tuple[object, ...]] = []
 

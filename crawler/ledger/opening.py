@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import platform
-import secrets
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,7 +66,7 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
     """
     connection = schema.connect(path, config.durability)
     try:
-        key = _read_key(connection)
+        key = schema.read_key(connection)
         known_hosts = connection.execute("SELECT coalesce(max(id), 0) FROM _hosts").fetchone()[0]
         past = _read_past(connection)
         known = {row[0] for row in connection.execute("SELECT url FROM seeds")}
@@ -104,11 +103,6 @@ def served_folders(path: Path) -> dict[str, str]:
         return dict(connection.execute("SELECT folder, url FROM seeds WHERE folder IS NOT NULL"))
     finally:
         connection.close()
-
-
-def _read_key(connection: sqlite3.Connection) -> bytes:
-    connection.execute("INSERT OR IGNORE INTO _meta VALUES ('fingerprint_key', ?)", (secrets.token_bytes(16),))
-    return bytes(connection.execute("SELECT value FROM _meta WHERE key = 'fingerprint_key'").fetchone()[0])
 
 
 def _read_past(connection: sqlite3.Connection) -> _Past | None:

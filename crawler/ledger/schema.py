@@ -26,6 +26,7 @@ BUSY_SECONDS = 45.0  # how long a write waits for another program's lock
 
 _TABLES = """
 CREATE TABLE _meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+INSERT INTO _meta VALUES ('fingerprint_key', randomblob(16));
 
 CREATE TABLE seeds (url TEXT PRIMARY KEY, origin TEXT NOT NULL, folder TEXT, run INTEGER NOT NULL) WITHOUT ROWID;
 
@@ -73,6 +74,7 @@ CREATE TABLE _hosts (
     robots_fetched_at REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX _hosts_by_merge ON _hosts (merge);
+CREATE INDEX _hosts_widened ON _hosts (host) WHERE widened;
 
 -- Clustered by host, so that reading what is ready and updating states touch neighbouring rows.
 CREATE TABLE _urls (
@@ -122,6 +124,7 @@ CREATE TABLE _parked (
     via_host_id INTEGER,
     via_seq INTEGER
 );
+CREATE INDEX _parked_by_host ON _parked (host);
 
 CREATE TABLE _pages (
     host_id INTEGER NOT NULL,
@@ -271,6 +274,11 @@ def check(path: Path) -> None:
             f"the ledger {path} has schema version {version}, this program knows {SCHEMA_VERSION}: "
             "use the newer poolcrawl that wrote it"
         )
+
+
+def read_key(connection: sqlite3.Connection) -> bytes:
+    """Return the key of this ledger's fingerprints, secret from the web."""
+    return bytes(connection.execute("SELECT value FROM _meta WHERE key = 'fingerprint_key'").fetchone()[0])
 
 
 def as_storage_error(path: Path, error: sqlite3.Error) -> StorageError:

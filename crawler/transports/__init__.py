@@ -8,11 +8,17 @@ reason. It must not know the frontier, the ledger or any rule but the address gu
 from __future__ import annotations
 
 import importlib
-from typing import NamedTuple, Protocol
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
 
 from crawler.config import Config
 from crawler.errors import UsageError
 from crawler.model import Answer
+
+_ACCEPT: Final = "text/html,application/xhtml+xml,*/*;q=0.8"
+_HEADER_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
 class Request(NamedTuple):
@@ -50,12 +56,44 @@ def open_transport(config: Config, capacity: int) -> Transport:
         from crawler.transports.requests import RequestsTransport
 
         return RequestsTransport(config, capacity)
-    module, colon, name = config.transport.partition(":")
-    if not colon:
-        raise UsageError(f"transport = {config.transport!r}: expected 'requests' or 'module:factory'")
-    try:
-        factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"transport = {config.transport!r} cannot be imported: {error}") from error
-    transport: Transport = factory(config, capacity)
+    transport: Transport = _import_factory(config.transport)(config, capacity)
     return transport
+
+
+def check(config: Config) -> None:
+    """Refuse a transport that there is not, or headers that cannot be sent, without opening anything.
+
+    Raises:
+        UsageError: names the option, what was expected and what it is.
+    """
+    if config.transport != "requests":
+        _import_factory(config.transport)
+    request_headers(config, "")
+
+
+def request_headers(config: Config, accept_encoding: str) -> dict[str, str]:
+    """Return the headers of every request; the config's stand in the place of ours, whatever their case.
+
+    Raises:
+        UsageError: one of them cannot be sent.
+    """
+    headers = {"User-Agent": config.user_agent, "Accept": _ACCEPT, "Accept-Encoding": accept_encoding}
+    given = {name.lower() for name in config.headers}
+    headers = {name: value for name, value in headers.items() if name.lower() not in given} | config.headers
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise UsageError(
+                f"{name!r}: {value!r} cannot be sent as a header: expected latin-1 without control characters"
+            )
+    return headers
+
+
+def _import_factory(spec: str) -> Callable[..., Any]:
+    module, colon, name = spec.partition(":")
+    if not colon:
+        raise UsageError(f"transport = {spec!r}: expected 'requests' or 'module:factory'")
+    try:
+        factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"transport = {spec!r} cannot be imported: {error}") from error
+    return factory

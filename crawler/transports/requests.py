@@ -35,9 +35,8 @@ import requests.adapters
 from requests.structures import CaseInsensitiveDict
 
 from crawler.config import Config
-from crawler.errors import UsageError
 from crawler.model import Answer
-from crawler.transports import Request
+from crawler.transports import Request, request_headers
 from crawler.transports.body import accepted_codings, read_body
 from crawler.transports.failures import Failure, Row, explain
 from crawler.transports.guard import Guard
@@ -50,10 +49,7 @@ _MAX_DRAIN_BYTES: Final = 16_384  # of an unwanted body, to keep its connection:
 _DRAIN_SECONDS: Final = 0.1
 _CLOSE_SECONDS: Final = 1.0
 _HTML_TYPES: Final = ("", "text/html", "application/xhtml+xml")  # "": a page without a type is mostly a page
-_ACCEPT: Final = "text/html,application/xhtml+xml,*/*;q=0.8"
 _TARGET: Final = re.compile(r"/[\x21-\x7e]*")
-_HEADER_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
-_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 #: what requests' own exceptions mean when there is nothing inside them (a mock raises them bare)
 _WRAPPERS: Final[tuple[Row, ...]] = (
@@ -113,7 +109,7 @@ class RequestsTransport:
         self.capacity = capacity
         self._config = config
         self._guard = Guard(config.allow_private)
-        self._headers = _request_headers(config)
+        self._headers = CaseInsensitiveDict(request_headers(config, accepted_codings()))
         adapter = _Adapter(Pools(_HOSTS_PER_THREAD * capacity, capacity, certifi.where()))
         self._session = requests.Session()
         self._session.mount("http://", adapter)
@@ -292,19 +288,6 @@ def _answer(flight: Flight, reason: str, error: str, asked: bool = True) -> Answ
         elapsed_seconds=now - flight.started,
         ended=now,
     )
-
-
-def _request_headers(config: Config) -> CaseInsensitiveDict[str]:
-    headers = CaseInsensitiveDict(
-        {"User-Agent": config.user_agent, "Accept": _ACCEPT, "Accept-Encoding": accepted_codings()}
-    )
-    headers.update(config.headers)
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise UsageError(
-                f"{name!r}: {value!r} cannot be sent as a header: expected latin-1 without control characters"
-            )
-    return headers
 
 
 def _headers(raw: Any) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,62 @@
+"""One crawl a ledger: who has it is named, and what a dead one left behind is ended."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler import lock
+from crawler.errors import LedgerInUse, StorageError
+from crawler.lock import LedgerLock, birth, holder
+
+
+def test_the_second_is_refused_and_told_the_firsts_pid(tmp_path: Path) -> None:
+    ledger = tmp_path / "crawl.db"
+    first = LedgerLock(ledger)
+    first.acquire()
+    try:
+        with pytest.raises(LedgerInUse, match=rf"crawl\.db is in use by another crawl, process {os.getpid()}: "):
+            LedgerLock(ledger).acquire()
+    finally:
+        first.release()
+    assert holder(ledger) == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_dead_crawl_left_is_killed_before_the_lock_is_had_and_the_new_holder_is_named_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = tmp_path / "crawl.db"
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        path = tmp_path / "crawl.db-lock"
+        path.write_text(f"123456789 \n{child.pid} worker {birth(child.pid)}\n{os.getpid()} worker some-other-birth\n")
+        named = []
+        kill = lock.kill
+
+        def asking_kill(pids: Any) -> None:
+            named.append(holder(ledger))
+            kill(pids)
+
+        monkeypatch.setattr(lock, "kill", asking_kill)
+        held = LedgerLock(ledger)
+        held.acquire()
+        assert child.wait(10) == -9
+        assert named == [str(os.getpid())]
+        assert path.read_text() == f"{os.getpid()}\n"
+        held.release()
+
+
+def test_a_file_system_without_locks_is_no_other_crawl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError, match=r"cannot lock .*crawl\.db-lock: No locks available"):
+        LedgerLock(tmp_path / "crawl.db").acquire()

@@ -47,7 +47,12 @@ _OPTIONS: dict[str, list[tuple[tuple[str, ...], str, str, str]]] = {
         (("-H", "--header"), "headers", "NAME:VALUE", "a header of every request (repeatable)"),
     ],
     "requests": [
-        (("--transport",), "transport", "NAME", "how requests are sent: requests"),
+        (
+            ("--transport",),
+            "transport",
+            "NAME",
+            "how requests are sent: requests, or curl, several times as fast",
+        ),
         (("-c", "--concurrency"), "concurrency", "N", "requests in flight, all hosts together"),
         (("--timeout",), "timeout_seconds", "SECONDS", "for a whole request, from the name look-up to the last byte"),
         (("--retries",), "retries", "N", "after a failure that may pass"),

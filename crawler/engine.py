@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from crawler import transports
 from crawler.config import Config
 from crawler.consumer import Complaint, ConsumerSetup, Outbox, Watch, consume, join
 from crawler.errors import CrawlerError, UsageError
@@ -108,7 +109,7 @@ class Crawl:
         config = job.config
         self.job = job
         self.workers = max(1, min(config.workers(), config.concurrency))
-        self.kind: Any = choose_kind(config.workers(), config.start_method)
+        self.kind: Any = choose_kind(config.workers(), config.start_method, transports.modules(config))
         self.reader = Reader(job.ledger, job.opening.run_id)
         self.counters = self.reader.counters()
         self.frontier = Frontier(self.reader, config, self.workers, job.opening.known_hosts)

@@ -34,7 +34,7 @@ LATE_SECONDS = 5.0  # beyond page_deadline_seconds, at which a worker should end
 MAX_STRIKES = 2
 MAX_DEATHS_ALONE = 10
 EXIT_UNGUARDED = 73
-PRELOAD = ["crawler.worker", "crawler.consumer", "crawler.transports.requests"]
+PRELOAD = ["crawler.worker", "crawler.consumer"]
 
 
 def enter_child(lock_file: Path, role: str) -> None:
@@ -69,14 +69,14 @@ class Processes:
 
     are_processes = True
 
-    def __init__(self, start_method: str) -> None:
+    def __init__(self, start_method: str, preload: Sequence[str]) -> None:
         if start_method == "auto":
             start_method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context: Any = multiprocessing.get_context(start_method)
         self._context = context
         if start_method == "forkserver":
             _forget_foreign_fork_server()
-            context.set_forkserver_preload(PRELOAD)
+            context.set_forkserver_preload([*PRELOAD, *preload])
             _start_fork_server()
         self.JoinableQueue = context.JoinableQueue
         self.Process = context.Process
@@ -148,8 +148,11 @@ class Threads:
         return all(consumer.is_alive() for consumer in consumers)
 
 
-def choose_kind(workers: int, start_method: str) -> Processes | Threads:
+def choose_kind(workers: int, start_method: str, preload: Sequence[str] = ()) -> Processes | Threads:
     """Return the kind of crawl for so many workers.
+
+    Args:
+        preload: modules that workers are born with, besides our own.
 
     Raises:
         UsageError: this process may not have children.
@@ -170,7 +173,7 @@ def choose_kind(workers: int, start_method: str) -> Processes | Threads:
         raise UsageError(
             f"child processes cannot import the script {script}: save it as a file, or use Config(processes=0)"
         )
-    return Processes(start_method)
+    return Processes(start_method, preload)
 
 
 def _forget_foreign_fork_server() -> None:

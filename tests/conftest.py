@@ -1,14 +1,23 @@
-"""What every test gets: the --run-slow flag, and a check that no test leaves a process behind."""
+"""What every test gets: the --run-slow flag, a check that no test leaves a process behind, and transports."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from crawler import transports
+from crawler.config import Config
+from crawler.transports import Transport
+from tests.transports import LOOPBACK, PATIENCE_SECONDS, Open, request_threads
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,3 +80,42 @@ def _is_server(pid: int) -> bool:
         return True
     stat = _stat(pid)
     return "forkserver" in command and bool(stat) and "forkserver" not in _command(int(stat[1]))
+
+
+@pytest.fixture(params=["requests", "curl"])
+def open_transport(request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Make transports of each kind; they are closed after the test, and must leave no thread."""
+    opened: list[Transport] = []
+
+    def make(capacity: int = 4, **options: Any) -> Transport:
+        settings = {"timeout_seconds": PATIENCE_SECONDS, "allow_private": LOOPBACK, "transport": request.param}
+        opened.append(transports.open_transport(Config(**{**settings, **options}), capacity))
+        return opened[-1]
+
+    yield make
+    for transport in opened:
+        transport.close()
+    assert request_threads() == set()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """Make a self-signed certificate for 127.0.0.1 and a server's context with it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl command here")
+    folder = tmp_path_factory.mktemp("tls")
+    made = subprocess.run(  # a fixed command with fixed arguments
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=loopback"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"),
+        ],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip("this openssl cannot make a certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return folder / "cert.pem", context

@@ -77,6 +77,14 @@ def shell(tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
+def hanging_up_counts() -> Iterator[None]:
+    """Let children hear SIGHUP where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
 def site() -> Iterator[Site]:
     with Site() as site:
         site.add_page("/", [f"/{number}" for number in range(12)])
@@ -284,6 +292,7 @@ def test_a_ledger_in_use_is_refused_with_its_holders_pid(shell: Shell, site: Sit
         process.communicate(timeout=30)
 
 
+@pytest.mark.usefixtures("hanging_up_counts")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_stops_gently_and_the_same_command_continues(
     shell: Shell, site: Site, number: signal.Signals, code: int

@@ -23,6 +23,7 @@ COMMON = {"config", "ledger", "lock", "progress"}
 #: a library → the only rooms that may import it
 ONLY_IN = {
     "requests": {"transports"},
+    "pycurl": {"transports"},
     "urllib3": {"transports"},
     "bs4": {"extract"},
     "sqlite3": {"ledger"},

@@ -74,8 +74,10 @@ def _read(path: Path, url: str) -> tuple[str, set[str]]:
     return " ".join(title.split()), {link for link in links if link.startswith("http")}
 
 
-def test_the_postgresql_manual_is_crawled_whole_and_its_link_graph_is_right(manual: str) -> None:
-    with crawl([manual + "index.html"], Config(delay_seconds=0, per_host=16, log_seconds=0)) as report:
+@pytest.mark.parametrize("transport", ["requests", "curl"])
+def test_the_postgresql_manual_is_crawled_whole_and_its_link_graph_is_right(manual: str, transport: str) -> None:
+    config = Config(delay_seconds=0, per_host=16, log_seconds=0, transport=transport)
+    with crawl([manual + "index.html"], config) as report:
         assert report.finish_reason == "finished"
         pages = {page.url: page for page in report.pages() if page.status == 200}
         files = sorted(MANUAL.glob("*.html"))

@@ -55,6 +55,13 @@ def test_the_crawled_set_is_the_computed_one(processes: int, consumers: int) -> 
             check(server, report)
 
 
+@pytest.mark.parametrize("processes", [0, 2])
+def test_by_curl_too_the_crawled_set_is_the_computed_one(processes: int) -> None:
+    config = settings(processes=processes, transport="curl")
+    with WebServer(seed=processes) as server, crawl(server.web.seeds(), config) as report:
+        check(server, report)
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_with_depth_3_the_crawled_set_is_the_computed_one(seed: int) -> None:
     with WebServer(seed) as server, crawl(server.web.seeds(), settings(max_depth=3)) as report:

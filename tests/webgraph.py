@@ -50,6 +50,11 @@ class Reply(NamedTuple):
 
 
 NO_ADDRESS = Reply(0, (), b"", 0.0)  # for a host that is not in the web
+#: hosts beside every web, for the contract that all transports keep: one answers in full, the others as they are called
+_PLAIN = b"<title>\xe9</title>"
+PLAIN_HEADERS = (("Content-Type", "text/html; charset=latin-1"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"))
+PLAIN = Reply(200, (*PLAIN_HEADERS, ("Content-Length", str(len(_PLAIN)))), _PLAIN, 0.0)
+FAULTS = ("refused", "reset", "timeout", "tls", "truncated", "too-large", "bad-response")
 
 
 class Hit(NamedTuple):
@@ -273,6 +278,8 @@ class WebTransport:
         asked_before = self.count(request.host, request.target)
         known = request.host in self._web.hosts
         reply = self._web.respond(request.host, request.target, asked_before) if known else NO_ADDRESS
+        if request.host == "http://plain.test":
+            reply = PLAIN
         now = time.monotonic()
         due = now + min(reply.delay_seconds, self._timeout_seconds)
         self._started += 1  # keeps the heap from comparing requests
@@ -308,13 +315,16 @@ class WebTransport:
     def _answer(self, started: float, started_at: float, request: Request, reply: Reply) -> model.Answer:
         now = time.monotonic()
         answer = model.Answer(request.tag, started_at=started_at, elapsed_seconds=now - started, ended=now)
+        fault = request.host.removeprefix("http://").removesuffix(".test")
+        if fault in FAULTS:
+            return answer._replace(reason=fault, error="as its name says")
         if reply is NO_ADDRESS:
             return answer._replace(reason="dns", error=f"no address for {request.host}", asked=False)
         if reply.delay_seconds > self._timeout_seconds:
             return answer._replace(reason="timeout", error=f"no answer within {self._timeout_seconds:g} s")
         return answer._replace(
             status=reply.status,
-            http_version="HTTP/1.1",
+            http_version="1.1",
             headers=tuple((name.lower(), value) for name, value in reply.headers),
             body=reply.body,
             wire_size=len(reply.body),

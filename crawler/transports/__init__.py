@@ -10,12 +10,17 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Final, NamedTuple, Protocol
 
 from crawler.config import Config
 from crawler.errors import UsageError
 from crawler.model import Answer
 
+_BUILT_IN: Final = {
+    "requests": "crawler.transports.requests:RequestsTransport",
+    "curl": "crawler.transports.curl:CurlTransport",
+}
 _ACCEPT: Final = "text/html,application/xhtml+xml,*/*;q=0.8"
 _HEADER_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
@@ -32,7 +37,7 @@ class Request(NamedTuple):
 
 
 class Transport(Protocol):
-    """Up to `capacity` requests in flight."""
+    """Up to `capacity` requests in flight; whoever starts them does not start more."""
 
     capacity: int
 
@@ -47,17 +52,19 @@ class Transport(Protocol):
 
 
 def open_transport(config: Config, capacity: int) -> Transport:
-    """Make the transport that the config names: `requests`, or `module:factory` called as `factory(config, capacity)`.
+    """Make the transport that the config names: a built-in one, or `module:factory`: `factory(config, capacity)`.
 
     Raises:
         UsageError: there is no such transport.
     """
-    if config.transport == "requests":
-        from crawler.transports.requests import RequestsTransport
-
-        return RequestsTransport(config, capacity)
-    transport: Transport = _import_factory(config.transport)(config, capacity)
+    _check_extra(config.transport)
+    transport: Transport = _import_factory(_BUILT_IN.get(config.transport, config.transport))(config, capacity)
     return transport
+
+
+def modules(config: Config) -> list[str]:
+    """Return the modules that a worker with this config's transport will import."""
+    return [_BUILT_IN.get(config.transport, config.transport).partition(":")[0]]
 
 
 def check(config: Config) -> None:
@@ -66,7 +73,8 @@ def check(config: Config) -> None:
     Raises:
         UsageError: names the option, what was expected and what it is.
     """
-    if config.transport != "requests":
+    _check_extra(config.transport)
+    if config.transport not in _BUILT_IN:  # those are imported in the workers
         _import_factory(config.transport)
     request_headers(config, "")
 
@@ -88,10 +96,15 @@ def request_headers(config: Config, accept_encoding: str) -> dict[str, str]:
     return headers
 
 
+def _check_extra(name: str) -> None:
+    if name == "curl" and find_spec("pycurl") is None:
+        raise UsageError("transport = 'curl' needs pycurl: pip install 'poolcrawl[curl]'")
+
+
 def _import_factory(spec: str) -> Callable[..., Any]:
     module, colon, name = spec.partition(":")
     if not colon:
-        raise UsageError(f"transport = {spec!r}: expected 'requests' or 'module:factory'")
+        raise UsageError(f"transport = {spec!r}: expected 'requests', 'curl' or 'module:factory'")
     try:
         factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:

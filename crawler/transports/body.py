@@ -1,8 +1,7 @@
 """Reading a body: streamed, decoded in steps, never more of it in memory than the cap and one step.
 
 A chain of generators, `wire → decoder → … → read_body`, each pulling from the one before, so that nothing is
-inflated before the step before it was counted. Runs in a request's thread. Knows no socket and no deadline (the
-socket is shut down under it), and no rule about which bodies are wanted.
+inflated before the step before it was counted. Knows no socket and no deadline (the socket is shut down under it).
 """
 
 from __future__ import annotations
@@ -12,11 +11,13 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from io import BytesIO
 from itertools import chain
-from typing import Final
-
-from urllib3.response import BaseHTTPResponse, HTTPResponse
+from typing import TYPE_CHECKING, Final
 
 from crawler.transports.failures import Failure, describe
+from crawler.transports.limits import too_large
+
+if TYPE_CHECKING:
+    from urllib3.response import HTTPResponse
 
 STEP_BYTES: Final = 65_536
 _ZSTD_FEED_BYTES: Final = 64  # four bytes may stand for a block of 128 KiB: at most 2 MiB come out of a feed
@@ -24,22 +25,6 @@ _ZSTD_WINDOW_BYTES: Final = 8 << 20  # RFC 9659: the largest that the coding may
 _MAX_CODINGS: Final = 5  # as in urllib3; nobody means more
 
 _Chunks = Iterator[bytes]
-
-
-class _Wire:
-    """The body as transferred, counted."""
-
-    def __init__(self, raw: BaseHTTPResponse, max_bytes: int) -> None:
-        self.size = 0
-        self._raw = raw
-        self._max_bytes = max_bytes
-
-    def chunks(self) -> _Chunks:
-        for chunk in self._raw.stream(STEP_BYTES, decode_content=False):
-            self.size += len(chunk)
-            yield chunk  # first: it may be all that a body to be cut needs
-            if self.size > self._max_bytes:
-                raise _too_large(self._max_bytes, "transferred")
 
 
 def read_body(raw: HTTPResponse, max_body_bytes: int, cut_at: int = 0) -> tuple[bytes, int]:
@@ -59,21 +44,43 @@ def read_body(raw: HTTPResponse, max_body_bytes: int, cut_at: int = 0) -> tuple[
     """
     cap = max(max_body_bytes, cut_at)
     if not cut_at and (raw.length_remaining or 0) > cap:
-        raise _too_large(cap, "announced")
-    wire = _Wire(raw, cap)
-    chunks = wire.chunks()
+        raise too_large(cap, "announced")
+    size = 0
+
+    def chunks() -> _Chunks:
+        nonlocal size
+        for chunk in raw.stream(STEP_BYTES, decode_content=False):
+            size += len(chunk)
+            yield chunk  # first: it may be all that a body to be cut needs
+            if size > cap:
+                raise too_large(cap, "transferred")
+
+    body = decode_body(chunks(), raw.headers.get("content-encoding", ""), cap, cut_at)
+    return body, size
+
+
+def decode_body(chunks: _Chunks, content_encoding: str, cap: int, cut_at: int = 0) -> bytes:
+    """Return a body as it was before the server coded it.
+
+    Args:
+        cap: the most bytes that it may have.
+        cut_at: > 0: return so many bytes of a larger body, instead of failing.
+
+    Raises:
+        Failure: it is larger, or does not decompress, or is not whole.
+    """
     first = next(chunks, b"")
     if not first:
-        return b"", 0  # whatever its coding: servers label empty bodies as gzip
+        return b""  # whatever its coding: servers label empty bodies as gzip
     body = BytesIO()  # not a list: a body may come in millions of tiny chunks
-    for piece in _decoded(chain((first,), chunks), raw.headers.get("content-encoding", "")):
+    for piece in _decoded(chain((first,), chunks), content_encoding):
         body.write(piece)
         if cut_at and body.tell() >= cut_at:
             body.truncate(cut_at)
             break
         if body.tell() > cap:
-            raise _too_large(cap, "decoded")
-    return body.getvalue(), wire.size
+            raise too_large(cap, "decoded")
+    return body.getvalue()
 
 
 def accepted_codings() -> str:
@@ -169,10 +176,6 @@ _DECODERS: Final[dict[str, Callable[[_Chunks], _Chunks]]] = {
     "br": _unbrotli,
     "zstd": _unzstd,
 }
-
-
-def _too_large(max_bytes: int, how: str) -> Failure:
-    return Failure("too-large", f"the body has more than {max_bytes} bytes, {how}")
 
 
 def _broken(coding: str, error: Exception) -> Failure:

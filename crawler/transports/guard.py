@@ -8,10 +8,13 @@ rebinding) gains nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from crawler.errors import UsageError
+
+_REMEMBERED: Final = 1_024  # addresses; a transport asks before each request
 
 # Lists of our own instead of `ipaddress.is_global`: that one changed between patch releases, and calls multicast,
 # wrapped IPv4 addresses and Azure's platform address global. Source: IANA's special-purpose address registries.
@@ -68,6 +71,7 @@ class Guard:
             UsageError: one of them is no network.
         """
         self._allowed = tuple(_network(text) for text in allow_private)
+        self._is_permitted = lru_cache(_REMEMBERED)(self._judge)
 
     def permits(self, address: str, named: bool) -> bool:
         """Say whether a socket may be connected to this address.
@@ -76,8 +80,9 @@ class Guard:
             address: as in a socket's address, a scope id ("fe80::1%eth0") included.
             named: the user named this host; then its addresses are as the user wants them.
         """
-        if named:
-            return True
+        return named or self._is_permitted(address)
+
+    def _judge(self, address: str) -> bool:
         try:
             found = ip_address(address.partition("%")[0])
         except ValueError:

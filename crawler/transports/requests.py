@@ -22,9 +22,11 @@ This is the only module that imports `requests`.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import math
 import queue
-import re
+import socket
+import ssl
 import threading
 import time
 from typing import Any, Final
@@ -32,33 +34,52 @@ from typing import Any, Final
 import certifi
 import requests
 import requests.adapters
+import urllib3
 from requests.structures import CaseInsensitiveDict
 
 from crawler.config import Config
 from crawler.model import Answer
 from crawler.transports import Request, request_headers
 from crawler.transports.body import accepted_codings, read_body
-from crawler.transports.failures import Failure, Row, explain
+from crawler.transports.failures import Row, explain
 from crawler.transports.guard import Guard
+from crawler.transports.limits import (
+    DRAIN_SECONDS,
+    HOSTS_PER_REQUEST,
+    MAX_DRAIN_BYTES,
+    Headers,
+    check_headers,
+    check_target,
+    is_wanted,
+)
 from crawler.transports.wire import Flight, Pools, board, current
 
-_HOSTS_PER_THREAD: Final = 8  # whose idle connections are kept
-_MAX_HEADERS: Final = 200  # http.client stops at 100 already; other libraries' answers come through here too
-_MAX_HEADER_CHARS: Final = 65_536
-_MAX_DRAIN_BYTES: Final = 16_384  # of an unwanted body, to keep its connection: cheaper than a new one
-_DRAIN_SECONDS: Final = 0.1
 _CLOSE_SECONDS: Final = 1.0
-_HTML_TYPES: Final = ("", "text/html", "application/xhtml+xml")  # "": a page without a type is mostly a page
-_TARGET: Final = re.compile(r"/[\x21-\x7e]*")
 
-#: what requests' own exceptions mean when there is nothing inside them (a mock raises them bare)
-_WRAPPERS: Final[tuple[Row, ...]] = (
+# What an exception means: the first row that any link of its chain fits. The order matters: RemoteDisconnected is also
+# a BadStatusLine, an SSLError is also an OSError; requests' own say something only where nothing inside them does (a
+# mock raises them bare).
+_ROWS: Final[tuple[Row, ...]] = (
+    (socket.gaierror, "dns"),
+    (ConnectionRefusedError, "refused"),
+    (TimeoutError, "timeout"),
+    (urllib3.exceptions.ReadTimeoutError, "timeout"),
+    (ssl.SSLEOFError, "reset"),  # after the handshake; a failure during it is a `Failure`
+    (ssl.SSLZeroReturnError, "reset"),
+    (ssl.SSLError, "tls"),
+    (urllib3.exceptions.SSLError, "tls"),
+    (ConnectionError, "reset"),
+    (http.client.IncompleteRead, "truncated"),
+    (http.client.HTTPException, "bad-response"),
+    (urllib3.exceptions.InvalidHeader, "bad-response"),
+    (urllib3.exceptions.ProtocolError, "truncated"),  # urllib3's own complaints about chunks
     (requests.exceptions.SSLError, "tls"),
     (requests.exceptions.Timeout, "timeout"),
     (requests.exceptions.ChunkedEncodingError, "truncated"),
     (requests.exceptions.ContentDecodingError, "truncated"),
     (requests.exceptions.ConnectionError, "refused"),
     (requests.exceptions.RequestException, "internal-error"),
+    (OSError, "reset"),
 )
 
 
@@ -110,7 +131,7 @@ class RequestsTransport:
         self._config = config
         self._guard = Guard(config.allow_private)
         self._headers = CaseInsensitiveDict(request_headers(config, accepted_codings()))
-        adapter = _Adapter(Pools(_HOSTS_PER_THREAD * capacity, capacity, certifi.where()))
+        adapter = _Adapter(Pools(HOSTS_PER_REQUEST * capacity, capacity, certifi.where()))
         self._session = requests.Session()
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -227,19 +248,18 @@ class RequestsTransport:
             flight.remaining_seconds()
             return self._receive(flight, self._send(flight))
         except Exception as error:
-            return _answer(flight, *explain(error, _WRAPPERS), asked=flight.asked)
+            return _answer(flight, *explain(error, _ROWS), asked=flight.asked)
 
     def _send(self, flight: Flight) -> Any:
         """Return the raw response, with its body unread."""
-        if not _TARGET.fullmatch(flight.request.target):
-            raise Failure("internal-error", f"not a request target: {flight.request.target!r}")
+        check_target(flight.request.target)
         flight.asked = True
         try:
             return self._send_once(flight)
         except Exception as error:
             # The server closed the idle connection while the request was on its way: nothing is known of this
             # request but that it was not answered, so it gets the new connection that it would have had a moment later.
-            if not flight.reused or flight.heard or explain(error, _WRAPPERS)[0] != "reset":
+            if not flight.reused or flight.heard or explain(error, _ROWS)[0] != "reset":
                 raise
         flight.fresh_only = True
         return self._send_once(flight)
@@ -254,17 +274,17 @@ class RequestsTransport:
 
     def _receive(self, flight: Flight, raw: Any) -> Answer:
         reason = error = ""
-        headers: tuple[tuple[str, str], ...] = ()
+        headers: Headers = ()
         body = wire_size = None
         try:
             headers = _headers(raw)
             flight.phase = "reading the body"
-            if flight.request.cut_body_at or _is_wanted(raw.status, headers):
+            if flight.request.cut_body_at or is_wanted(raw.status, headers):
                 body, wire_size = read_body(raw, self._config.max_body_bytes, flight.request.cut_body_at)
             else:
                 _drain(flight, raw)
         except Exception as failure:
-            reason, error = explain(failure, _WRAPPERS)
+            reason, error = explain(failure, _ROWS)
         raw.close()  # of no effect on a body that was read to its end: its connection is in the pool again
         raw.release_conn()
         return _answer(flight, reason, error)._replace(
@@ -290,30 +310,19 @@ def _answer(flight: Flight, reason: str, error: str, asked: bool = True) -> Answ
     )
 
 
-def _headers(raw: Any) -> tuple[tuple[str, str], ...]:
+def _headers(raw: Any) -> Headers:
     """Return the headers as received, names in lower case, repeated ones kept."""
     headers = tuple((name.lower(), str(value)) for name, value in raw.headers.iteritems())
-    if len(headers) > _MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > _MAX_HEADER_CHARS:
-        raise Failure(
-            "bad-response", f"more than {_MAX_HEADERS} headers, or more than {_MAX_HEADER_CHARS} bytes of them"
-        )
+    check_headers(headers)
     return headers
-
-
-def _is_wanted(status: int, headers: tuple[tuple[str, str], ...]) -> bool:
-    """Say whether a body is read though nobody asked for it: pages are, redirects and files are not."""
-    found = dict(reversed(headers))  # the first of repeated ones counts
-    if 300 <= status < 400 and "location" in found:
-        return False
-    return found.get("content-type", "").partition(";")[0].strip().lower() in _HTML_TYPES
 
 
 def _drain(flight: Flight, raw: Any) -> None:
     """Read a small body that nobody wants, so that its connection can be kept; not if it takes time."""
-    if raw.length_remaining is None or raw.length_remaining > _MAX_DRAIN_BYTES:
+    if raw.length_remaining is None or raw.length_remaining > MAX_DRAIN_BYTES:
         return
-    flight.patience(_DRAIN_SECONDS)
-    until = time.monotonic() + _DRAIN_SECONDS
+    flight.patience(DRAIN_SECONDS)
+    until = time.monotonic() + DRAIN_SECONDS
     with contextlib.suppress(Exception):  # the answer is whole without it
-        while raw.read1(_MAX_DRAIN_BYTES, decode_content=False) and time.monotonic() < until:
+        while raw.read1(MAX_DRAIN_BYTES, decode_content=False) and time.monotonic() < until:
             pass

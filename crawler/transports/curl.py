@@ -1,0 +1,179 @@
+"""The fast transport: libcurl, by way of pycurl; hundreds of transfers in the pump's own thread.
+
+    pump's thread   start(request) ─► a `Transfer` joins the CurlMulti
+                    wait(): epoll ─► socket_action: libcurl sends, receives, calls the `Transfer`
+                            info_read ─► answers
+
+Lives in a worker process; no thread but the resolver's, no queue: transfers move only inside `wait`, and what has
+ended is returned by it. HTTP/1.1, and over TLS HTTP/2, with several requests to a host on one connection.
+
+libcurl keeps the total deadline, connections, DNS and TLS; it decodes nothing (what is transferred is counted, and
+inflated in steps under the cap, by `body`), follows nothing, and reads no environment, netrc or cookie. The guard is
+asked about each address that libcurl is about to connect to, and about the peer before a request is sent. Raises
+nothing for what a server did. `pycurl` is imported here and in `transfer` only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+from typing import Any, Final
+
+import pycurl
+
+from crawler.config import Config
+from crawler.model import Answer
+from crawler.transports import Request, request_headers
+from crawler.transports.body import accepted_codings
+from crawler.transports.failures import Failure, escaped
+from crawler.transports.guard import Guard
+from crawler.transports.limits import HOSTS_PER_REQUEST
+from crawler.transports.transfer import Drain, Transfer
+
+_STALLED_SECONDS: Final = 0.25  # the pump was away for longer than this: its transfers get the time back
+_EVENTS: Final = {
+    pycurl.POLL_NONE: 0,
+    pycurl.POLL_IN: select.POLLIN,
+    pycurl.POLL_OUT: select.POLLOUT,
+    pycurl.POLL_INOUT: select.POLLIN | select.POLLOUT,
+}
+_ACTIONS: Final = {
+    select.POLLIN: pycurl.CSELECT_IN,
+    select.POLLOUT: pycurl.CSELECT_OUT,
+    select.POLLIN | select.POLLOUT: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
+}
+
+
+class CurlTransport:
+    """Up to `capacity` transfers in one CurlMulti. See the module's text."""
+
+    def __init__(self, config: Config, capacity: int) -> None:
+        """Make a transport; connections come with the requests.
+
+        Raises:
+            UsageError: `allow_private` or `headers` cannot be used.
+        """
+        self.capacity = capacity
+        self._config = config
+        self._guard = Guard(config.allow_private)
+        headers = request_headers(config, accepted_codings())
+        # "Name;" is libcurl's way to say that a header is to be sent without a value.
+        self._headers = [
+            (f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in headers.items()
+        ]
+        self._multi = multi = pycurl.CurlMulti()
+        multi.setopt(pycurl.M_MAXCONNECTS, HOSTS_PER_REQUEST * capacity)
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        # epoll, or poll where there is none: they differ in the unit of their time-out alone.
+        self._poll: Any = select.epoll() if hasattr(select, "epoll") else select.poll()
+        self._poll_unit = 1 if hasattr(select, "epoll") else 1000
+        self._timer_at = 0.0  # when libcurl wants to be called without any event
+        self._flying: dict[pycurl.Curl, Transfer] = {}
+        self._idle: list[Transfer] = []
+        self._fds: set[int] = set()
+        self._draining: list[Drain] = []  # until when a body that nobody wants may take
+        self._answers: list[Answer] = []  # of requests that could not even be sent
+        self._driven_at = 0.0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<CurlTransport: {len(self._flying)} in flight, {len(self._answers)} answers, {len(self._idle)} idle>"
+
+    def start(self, request: Request) -> None:
+        """Send a request; returns at once, and nothing moves before `wait`."""
+        transfer = (
+            self._idle.pop() if self._idle else Transfer(self._config, self._guard, self._headers, self._draining)
+        )
+        try:
+            transfer.begin(request, self._config.timeout_seconds)
+        except Failure as failure:
+            self._idle.append(transfer)
+            self._answers.append(
+                Answer(request.tag, failure.reason, escaped(str(failure)), asked=False, ended=time.monotonic())
+            )
+            return
+        if not self._flying:
+            self._driven_at = time.monotonic()
+        self._flying[transfer.curl] = transfer
+        self._multi.add_handle(transfer.curl)
+
+    def wait(self, seconds: float) -> list[Answer]:
+        """Move all transfers; return what has ended, waiting at most so long for the first."""
+        if self._closed:
+            return []
+        now = time.monotonic()
+        until = now + seconds
+        self._give_back_time(now - self._driven_at)
+        answers, self._answers = self._answers, []
+        while True:
+            self._drive(now if answers else until)
+            self._collect(answers)
+            now = time.monotonic()
+            if answers or now >= until:
+                self._driven_at = now
+                return answers
+
+    def close(self) -> None:
+        """End everything in flight without an answer and free all sockets."""
+        self._closed = True
+        for transfer in self._flying.values():
+            self._multi.remove_handle(transfer.curl)
+        for transfer in (*self._flying.values(), *self._idle):
+            transfer.curl.close()
+        self._flying.clear()
+        self._idle.clear()
+        self._multi.close()
+        if hasattr(self._poll, "close"):
+            self._poll.close()
+
+    def _give_back_time(self, seconds: float) -> None:
+        """Make up for the time that the pump spent elsewhere: a page that takes long to parse costs no other page."""
+        if seconds > _STALLED_SECONDS:
+            for transfer in self._flying.values():
+                transfer.allow(transfer.timeout_seconds + seconds)
+
+    def _drive(self, until: float) -> None:
+        """Let libcurl do what it can do now, after waiting for that as long as the clock says."""
+        now = time.monotonic()
+        wake_at = min(until, self._timer_at or until, self._draining[0][0] if self._draining else until)
+        for fd, events in self._poll.poll(max(0.0, wake_at - now) * self._poll_unit):
+            self._multi.socket_action(fd, _ACTIONS.get(events, pycurl.CSELECT_ERR))
+        if self._timer_at and self._timer_at <= time.monotonic():
+            self._timer_at = 0.0
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _collect(self, answers: list[Answer]) -> None:
+        """Take what has ended out of the multi."""
+        _, whole, failed = self._multi.info_read()
+        answers += [self._end(curl, 0, "") for curl in whole]
+        answers += [self._end(curl, code, text) for curl, code, text in failed]
+        while self._draining and self._draining[0][0] <= time.monotonic():
+            transfer = self._draining.pop(0)[1]
+            if transfer.curl in self._flying and transfer.is_cut:
+                answers.append(self._end(transfer.curl, 0, ""))
+
+    def _end(self, curl: pycurl.Curl, code: int, text: str) -> Answer:
+        transfer = self._flying.pop(curl)
+        self._multi.remove_handle(curl)
+        self._idle.append(transfer)
+        return transfer.answer(code, text)
+
+    def _on_socket(self, event: int, fd: int, *_: object) -> None:
+        """Watch a socket as libcurl wants it watched."""
+        if event == pycurl.POLL_REMOVE:
+            self._fds.discard(fd)
+            with contextlib.suppress(OSError, KeyError):  # it may be closed already
+                self._poll.unregister(fd)
+            return
+        events = _EVENTS[event]
+        if fd in self._fds:
+            self._poll.modify(fd, events)
+        else:
+            self._fds.add(fd)
+            self._poll.register(fd, events)
+
+    def _on_timer(self, milliseconds: int) -> None:
+        """Note when libcurl wants to be called without any event; -1: not at all."""
+        self._timer_at = time.monotonic() + milliseconds / 1000 if milliseconds >= 0 else 0.0

@@ -1,0 +1,56 @@
+"""What every transport holds requests and responses against: which targets are sent, which headers and bodies read.
+
+Pure: knows no socket, no library and no thread.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from crawler.transports.failures import Failure
+
+MAX_DRAIN_BYTES: Final = 16_384  # of an unwanted body, to keep its connection: cheaper than a new one
+DRAIN_SECONDS: Final = 0.1
+HOSTS_PER_REQUEST: Final = 8  # idle connections that are kept, for each request that may be in flight
+_MAX_HEADERS: Final = 200  # http.client stops at 100 already
+_MAX_HEADER_CHARS: Final = 65_536
+_HTML_TYPES: Final = ("", "text/html", "application/xhtml+xml")  # "": a page without a type is mostly a page
+_TARGET: Final = re.compile(r"/[\x21-\x7e]*")
+
+Headers = tuple[tuple[str, str], ...]
+
+
+def check_target(target: str) -> None:
+    """Refuse what cannot be sent as it is.
+
+    Raises:
+        Failure: internal-error; a normal form has no such target.
+    """
+    if not _TARGET.fullmatch(target):
+        raise Failure("internal-error", f"not a request target: {target!r}")
+
+
+def check_headers(headers: Headers) -> None:
+    """Refuse a flood of headers.
+
+    Raises:
+        Failure: bad-response.
+    """
+    if len(headers) > _MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > _MAX_HEADER_CHARS:
+        raise Failure(
+            "bad-response", f"more than {_MAX_HEADERS} headers, or more than {_MAX_HEADER_CHARS} bytes of them"
+        )
+
+
+def is_wanted(status: int, headers: Headers) -> bool:
+    """Say whether a body is read though nobody asked for it: pages are, redirects and files are not."""
+    found = dict(reversed(headers))  # the first of repeated ones counts
+    if 300 <= status < 400 and "location" in found:
+        return False
+    return found.get("content-type", "").partition(";")[0].strip().lower() in _HTML_TYPES
+
+
+def too_large(max_bytes: int, how: str) -> Failure:
+    """Make the failure of a body that is announced, transferred or decoded beyond the cap."""
+    return Failure("too-large", f"the body has more than {max_bytes} bytes, {how}")

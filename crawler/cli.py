@@ -1,4 +1,4 @@
-"""The command line: `python -m crawler [options] SEED...` and `python -m crawler status [LEDGER]`.
+"""The command line: `python -m crawler [options] SEED...`, `python -m crawler status [LEDGER]` and `... bench`.
 
 Names of options and exit codes are an interface. This module turns words into a `Config` and seeds, signals into a
 `Stop`, and errors into one sentence and an exit code; it knows nothing of how a crawl works. Runs in the coordinator.
@@ -73,6 +73,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["status"]:
             return _status(words[1:])
+        if words[:1] == ["bench"]:
+            return _bench(words[1:])
         return _crawl(words)
     except CrawlerError as error:
         print(f"poolcrawl: {error}", file=sys.stderr)  # noqa: T201
@@ -146,6 +148,14 @@ def _status(words: list[str]) -> int:
     return 0
 
 
+def _bench(words: list[str]) -> int:
+    from crawler import bench
+
+    with _output():
+        return bench.main(words)
+    return 0  # whoever reads the table has read enough
+
+
 @contextlib.contextmanager
 def _output() -> Iterator[None]:
     """Let printing fail without a say in the exit code: `| head` has read enough, or the disk is full."""
@@ -203,7 +213,8 @@ def _stopping_signals() -> list[signal.Signals]:
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "poolcrawl",
-        usage="python -m crawler [options] SEED...\n       python -m crawler status [LEDGER] [--json]",
+        usage="python -m crawler [options] SEED...\n       python -m crawler status [LEDGER] [--json]\n"
+        "       python -m crawler bench [--pages N] [--transport NAME]",
         description="Crawl from the seeds, politely and on all cores, into one SQLite file. "
         "The same command again continues.",
         epilog="Exit codes: 0 finished or budget reached, 1 unexpected error, 2 usage, 4 no seed gave a page, "

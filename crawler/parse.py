@@ -25,6 +25,8 @@ SNIFFED_BYTES = 1_024  # where a <meta charset> is looked for: HTML standard, se
 MAX_TAGS = 4_000  # with more, end tags included, a page is thinned out: 2,000 unclosed <font><p> take 1 s
 MAX_TAG_BYTES = 16_384  # with a longer tag, too, and that tag is dropped: 20,000 attributes take 0.7 s
 
+_BLOCK_BYTES = MAX_TAG_BYTES // 2
+
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _BOMS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,>]+)", re.IGNORECASE)
@@ -104,7 +106,8 @@ _CODECS: Final = {name: codec for name, codec, *_ in _ROWS}
 _NAMES: Final = {label: name for name, _, *labels in _ROWS for label in (name, *labels)}
 
 _FOLLOWED_RELS = frozenset({"canonical", "alternate", "next", "prev"})
-_SELECTOR = "a[href], area[href], link[href][rel], frame[src], iframe[src]"
+#: all that is read of a page, in one walk over its tree: a walk takes as long as a fifth of the parsing
+_SELECTOR = "a[href], area[href], link[href][rel], frame[src], iframe[src], meta[content], base[href], h1"
 #: X-Robots-Tag directives that have a value, and so look like a "user-agent:"
 _VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 
@@ -167,19 +170,21 @@ def parse_html(text: str, url: str, *, obey_nofollow: bool = True, x_robots_tag:
             in one of them counts for those after it.
     """
     tree = LexborHTMLParser(_thin_out(text.encode("utf-8", "replace")))
-    names, refresh = _read_metas(tree)
+    found = _Found(tree)
+    names, refresh = _read_metas(found.metas)
     robots = ", ".join(filter(None, (names.get("robots"), names.get(ROBOTS_TOKEN))))
     nofollow = obey_nofollow and (_page_says_nofollow(robots) or _header_says_nofollow(x_robots_tag))
-    harvest = _Links(_read_base(tree, url), obey_nofollow=obey_nofollow)
-    for node in tree.css(_SELECTOR):
-        harvest.add_node(node)
+    base = urls.normalise(found.base, url) if found.base else None
+    harvest = _Links(base or url, obey_nofollow=obey_nofollow)
+    for tag, node in found.links:
+        harvest.add_node(tag, node)
     if refresh:
         harvest.add(refresh, "", "")
     root = tree.root
     return Document(
         _text_of(tree.css_first("title:not(svg title)")),
         _clean(names.get("description")),
-        _text_of(tree.css_first("h1")),
+        _text_of(found.h1),
         harvest.canonical,
         _clean(root.attributes.get("lang"), 35) if root is not None else None,
         _clean(robots),
@@ -191,6 +196,29 @@ def parse_html(text: str, url: str, *, obey_nofollow: bool = True, x_robots_tag:
     )
 
 
+class _Found:
+    """The elements of a page that something is read of."""
+
+    def __init__(self, tree: LexborHTMLParser) -> None:
+        self.links: list[tuple[str, LexborNode]] = []
+        self.metas: list[LexborNode] = []
+        self.h1: LexborNode | None = None
+        self.base = ""
+        bases: list[LexborNode] = []
+        for node in tree.css(_SELECTOR):
+            tag = node.tag or ""
+            if tag == "meta":
+                self.metas.append(node)
+            elif tag == "h1":
+                self.h1 = self.h1 or node
+            elif tag == "base":
+                bases.append(node)
+            else:
+                self.links.append((tag, node))
+        if bases:
+            self.base = bases[0].attributes.get("href") or ""
+
+
 class _Links:
     """The links of one page."""
 
@@ -199,35 +227,38 @@ class _Links:
         self.follow: dict[str, None] = {}  # an ordered set
         self.canonical: str | None = None
         self.found = self.bad = 0
-        self._base = base
+        self._join = urls.Joiner(base).join
         self._obey_nofollow = obey_nofollow
-        self._known: dict[str, str | None] = {}  # reference → normal form: a page repeats itself
+        self._repeated: set[str] = set()  # what was the plain link of an <a> before: once more changes nothing
 
-    def add_node(self, node: LexborNode) -> None:
+    def add_node(self, tag: str, node: LexborNode) -> None:
         """Add the link of an element."""
         attributes = node.attributes
-        tag = node.tag
         href = attributes.get("src" if tag in ("frame", "iframe") else "href")
         if href is None:  # no value; or lexbor's selector took an SVG link's xlink:href for one
             return
         rel = attributes.get("rel") or ""
         if tag == "a":
-            self.add(href, node.text(), rel)
+            if not rel and href in self._repeated:
+                self.found += 1
+            elif self.add(href, node, rel) is not None and not rel:
+                self._repeated.add(href)
         elif tag == "link":
             self._add_relation(href, rel)
         else:
             self.add(href, attributes.get("alt") or "" if tag == "area" else "", rel)
 
-    def add(self, href: str, text: str, rel: str) -> str | None:
-        """Add a link; return its normal form, None if it has none or is a place in this page."""
+    def add(self, href: str, text: str | LexborNode, rel: str) -> str | None:
+        """Add a link; return its normal form, None if it has none or is a place in this page.
+
+        Args:
+            text: or the element that has it: it is read only if it is stored.
+        """
         self.found += 1
         reference, hash_sign, _ = href.strip(_SPACE).partition("#")
         if hash_sign and not reference:
             return None
-        try:
-            url = self._known[reference]
-        except KeyError:
-            url = self._known[reference] = urls.normalise(reference, self._base)
+        url = self._join(reference)
         if url is None:
             self.bad += 1
         else:
@@ -242,12 +273,13 @@ class _Links:
         if "canonical" in rels and self.canonical is None:
             self.canonical = url
 
-    def _keep(self, url: str, text: str, rel: str) -> None:
+    def _keep(self, url: str, text: str | LexborNode, rel: str) -> None:
         followed = not (rel and self._obey_nofollow and "nofollow" in rel.lower().split())
         if url not in self.links:
             if len(self.links) >= MAX_LINKS_PER_PAGE:
                 return
-            self.links[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "")
+            words = text if isinstance(text, str) else text.text()
+            self.links[url] = Link(url, _clean(words, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "")
         elif followed and url not in self.follow:
             # Another link to it said nofollow: what is stored must say that it may be followed.
             self.links[url].rel = _clean(rel, MAX_LINK_TEXT) or ""
@@ -257,7 +289,11 @@ class _Links:
 
 def _thin_out(page: bytes) -> bytes:
     """Drop what a page has too much of, but for what is read here: comments, scripts, other elements, huge tags."""
-    if page.count(b"<") <= MAX_TAGS and (len(page) <= MAX_TAG_BYTES or _HUGE_TAG.search(page) is None):
+    # A tag has three bytes at least. A huge one fills an aligned block of half its size without another "<".
+    many = len(page) > 3 * MAX_TAGS and page.count(b"<") > MAX_TAGS
+    blocks = range(0, len(page) - _BLOCK_BYTES, _BLOCK_BYTES)
+    huge = any(page.find(b"<", start, start + _BLOCK_BYTES) < 0 for start in blocks) and _HUGE_TAG.search(page)
+    if not many and not huge:
         return page
     page = _NOISE.sub(b"", page)
     first = _H1.search(page)
@@ -267,11 +303,11 @@ def _thin_out(page: bytes) -> bytes:
     return page[: first.end()] + _H1.sub(b"", page[first.end() :])
 
 
-def _read_metas(tree: LexborHTMLParser) -> tuple[dict[str, str], str]:
+def _read_metas(metas: list[LexborNode]) -> tuple[dict[str, str], str]:
     """Return the contents of named metas (the first of each, of robots all), and where a refresh leads to."""
     names: dict[str, str] = {}
     refresh = ""
-    for node in tree.css("meta[content]"):
+    for node in metas:
         attributes = node.attributes
         name = (attributes.get("name") or "").strip().lower()
         content = attributes.get("content") or ""
@@ -288,13 +324,6 @@ def _read_refresh(content: str) -> str:
     """Return the URL in a refresh, "" if it is the page itself: HTML standard, "shared declarative refresh steps"."""
     found = _REFRESH.match(content.strip()[: urls.MAX_LENGTH])
     return (found[1] or found[2] or found[3] or "").strip() if found else ""
-
-
-def _read_base(tree: LexborHTMLParser, url: str) -> str:
-    node = tree.css_first("base[href]")
-    if node is None:
-        return url
-    return urls.normalise(node.attributes.get("href") or "", url) or url
 
 
 def _page_says_nofollow(robots: str) -> bool:
@@ -325,6 +354,8 @@ def _clean(text: str | None, most: int = MAX_TEXT) -> str | None:
     """Collapse white space, drop NULs, cut."""
     if not text:
         return None
+    if len(text) <= most and "\0" not in text:
+        return " ".join(text.split()) or None
     return " ".join(text.replace("\0", "").split(None, most)[:most])[:most].rstrip() or None
 
 

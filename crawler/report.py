@@ -221,7 +221,7 @@ def seed_results(ledger: Path) -> list[SeedResult]:
 
 def print_summary(ledger: Path, finish_reason: str, had_ended: bool, seeds: list[SeedResult]) -> None:
     """Print what ends a crawl on standard output: counts, seeds without a page, what to do next."""
-    console = _make_console()
+    console = make_console()
     print_status(ledger, console)
     without = [seed for seed in seeds if not seed.has_page and seed.state != "queued"]
     for seed in without[:SHOWN_SEEDS]:
@@ -249,7 +249,7 @@ def print_status(ledger: Path, console: Any = None) -> None:
     """Print where a crawl stands as a table."""
     from rich.table import Table
 
-    console = console or _make_console()
+    console = console or make_console()
     facts = status(ledger)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
@@ -268,7 +268,8 @@ def print_status(ledger: Path, console: Any = None) -> None:
     console.print(f"ledger: {ledger}, {facts['state']}{ended}", markup=False)
 
 
-def _make_console() -> Any:
+def make_console() -> Any:
+    """Make a console that prints as wide as it must, and lets a broken pipe be the caller's business."""
     from rich.console import Console
 
     class PlainConsole(Console):

@@ -14,7 +14,7 @@ FLOORS = [
     {"config", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder"},
     {"pools", "worker", "consumer"},
     {"engine", "session"},
-    {"__init__", "__main__", "cli"},
+    {"__init__", "__main__", "cli", "bench"},
 ]
 RULES = FLOORS[1]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,29 @@
+"""`python -m benchmarks COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from benchmarks import compare
+
+COMMANDS = {"compare": compare}  # each: a docstring, add_arguments(parser), main(arguments) -> exit code
+
+
+def main() -> int:
+    """Parse the command line and run the command that it names."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measurements of the crawler.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        summary = (module.__doc__ or "").partition("\n")[0]
+        module.add_arguments(commands.add_parser(name, help=summary.partition(": ")[2], description=summary))
+    arguments = parser.parse_args()
+    try:
+        exit_code: int = COMMANDS[arguments.command].main(arguments)
+    except KeyboardInterrupt:  # servers and contenders have been stopped on the way here
+        return 130
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from crawler import pools, transports
 from crawler.config import VERSION, Config, read_config
 from crawler.errors import CrawlerError, UsageError
 from crawler.model import INTERRUPTED
@@ -88,15 +89,18 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _crawl(words: list[str]) -> int:
-    from crawler import report, session
-    from crawler.engine import Stop
-    from crawler.seeds import read_seeds
-
     parser = _make_parser()
     arguments = parser.parse_args(words)
     _set_up_logging(arguments)
     config = read_config(arguments.config, arguments.set or [], _read_flags(arguments))
     _warn(config)
+    transports.check(config)
+    # Starts the fork server, which imports what workers need while this process imports the rest and opens the ledger.
+    pools.choose_kind(config.workers(), config.start_method, transports.modules(config))
+    from crawler import report, session
+    from crawler.engine import Stop
+    from crawler.seeds import read_seeds
+
     seeds, problems = read_seeds(arguments.seeds, sys.stdin)
     for problem in problems:
         log.warning("%s: %s: %s", problem.origin, report.printable(problem.text), problem.message)

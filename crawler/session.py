@@ -24,7 +24,6 @@ from crawler.config import Config
 from crawler.engine import Crawl, Job, Stop
 from crawler.errors import UsageError
 from crawler.extract import load_hook
-from crawler.folder import FolderServer
 from crawler.ledger import opening, schema
 from crawler.ledger.opening import SeedRow
 from crawler.lock import LedgerLock
@@ -186,6 +185,8 @@ def _serve_folders(stack: ExitStack, seeds: Sequence[Seed], ledger: Path) -> lis
         if not Path(folder).is_dir():
             log.warning("the folder %s, a seed of an earlier run, is no longer there", folder)
             continue
+        from crawler.folder import FolderServer  # late: it brings http.server
+
         port = int(split(served[folder])[0].rpartition(":")[2]) if folder in served else 0
         server = stack.enter_context(FolderServer(Path(folder), port))
         urls[folder] = server.url

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import compare
+from benchmarks import compare, growth, wide
 
-COMMANDS = {"compare": compare}  # each: a docstring, add_arguments(parser), main(arguments) -> exit code
+# each: a docstring, add_arguments(parser), main(arguments) -> exit code
+COMMANDS = {"compare": compare, "wide": wide, "growth": growth}
 
 
 def main() -> int:

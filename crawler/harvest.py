@@ -108,8 +108,8 @@ class Harvester:
         items: list[ItemRow] = []
         content_type = answer.header("content-type")
         if answer.body is not None and parse.is_html(content_type, answer.body[:512]):
-            text, page.charset = parse.decode(answer.body, content_type)
-            document = self._parse(text, visit, answer, page)
+            utf8, page.charset = parse.to_utf8(answer.body, content_type)
+            document = self._parse(utf8, visit, answer, page)
             if 200 <= answer.status < 300:
                 follow = document.follow
                 if self._hook is not None:
@@ -121,11 +121,11 @@ class Harvester:
         result = Result(visit.ended(DONE, reason), page, candidates, items)
         return Harvest(_outcome(visit, answer, DONE, reason, has_page=True), result, reported)
 
-    def _parse(self, text: str, visit: Visit, answer: Answer, page: PageRow) -> parse.Document:
+    def _parse(self, utf8: bytes, visit: Visit, answer: Answer, page: PageRow) -> parse.Document:
         """Parse a page and fill in its row."""
         x_robots_tag = "\n".join(value for name, value in answer.headers if name == "x-robots-tag")
         document = parse.parse_html(
-            text, visit.url, obey_nofollow=self._config.obey_nofollow, x_robots_tag=x_robots_tag
+            utf8, visit.url, obey_nofollow=self._config.obey_nofollow, x_robots_tag=x_robots_tag
         )
         page.title, page.meta_description, page.h1 = document.title, document.meta_description, document.h1
         page.canonical, page.lang, page.meta_robots = document.canonical, document.lang, document.meta_robots

@@ -103,6 +103,10 @@ cp949 cp949 euc-kr cseuckr csksc56011987 iso-ir-149 korean ks_c_5601-1987 ks_c_5
 """
 _ROWS: Final = [line.split() for line in _ENCODINGS.split("\n") if line]
 _CODECS: Final = {name: codec for name, codec, *_ in _ROWS}
+#: encodings in which bytes below 0x80 are ASCII, whatever comes before them
+_READ_AS_ASCII: Final = frozenset(
+    name for name, codec in _CODECS.items() if bytes(range(128)).decode(codec, "replace") == bytes(range(128)).decode()
+) - {"iso-2022-jp"}
 _NAMES: Final = {label: name for name, _, *labels in _ROWS for label in (name, *labels)}
 
 _FOLLOWED_RELS = frozenset({"canonical", "alternate", "next", "prev"})
@@ -151,8 +155,7 @@ def decode(body: bytes, content_type: str) -> tuple[str, str]:
     for bom, marked in _BOMS:
         if body.startswith(bom):
             return body[len(bom) :].decode(marked, "replace"), marked
-    declared = _CHARSET.search(content_type)
-    name = (declared and _NAMES.get(declared[1].lower())) or _declared_within(body[:SNIFFED_BYTES])
+    name = _declared(body, content_type)
     if name:
         return _decode(body, name), name
     try:
@@ -161,15 +164,26 @@ def decode(body: bytes, content_type: str) -> tuple[str, str]:
         return _decode(body, "windows-1252"), "windows-1252"
 
 
-def parse_html(text: str, url: str, *, obey_nofollow: bool = True, x_robots_tag: str = "") -> Document:
+def to_utf8(body: bytes, content_type: str) -> tuple[bytes, str]:
+    """Return what `decode` does, as UTF-8: of most bodies nothing but themselves."""
+    if body.isascii():
+        name = _declared(body, content_type) or "utf-8"
+        if name in _READ_AS_ASCII:
+            return body, name
+    text, name = decode(body, content_type)
+    return text.encode("utf-8", "replace"), name
+
+
+def parse_html(page: str | bytes, url: str, *, obey_nofollow: bool = True, x_robots_tag: str = "") -> Document:
     """Read a page's links and metadata. Never raises for what a page holds.
 
     Args:
+        page: a text, or its UTF-8.
         url: the page's own, in normal form.
         x_robots_tag: the response's headers of that name, joined by line feeds; joined by commas, a user agent's name
             in one of them counts for those after it.
     """
-    tree = LexborHTMLParser(_thin_out(text.encode("utf-8", "replace")))
+    tree = LexborHTMLParser(_thin_out(page if isinstance(page, bytes) else page.encode("utf-8", "replace")))
     found = _Found(tree)
     names, refresh = _read_metas(found.metas)
     robots = ", ".join(filter(None, (names.get("robots"), names.get(ROBOTS_TOKEN))))
@@ -255,14 +269,26 @@ class _Links:
             text: or the element that has it: it is read only if it is stored.
         """
         self.found += 1
-        reference, hash_sign, _ = href.strip(_SPACE).partition("#")
-        if hash_sign and not reference:
-            return None
+        reference = href.strip(_SPACE)
+        if "#" in reference:
+            reference = reference[: reference.index("#")]
+            if not reference:
+                return None
         url = self._join(reference)
         if url is None:
             self.bad += 1
-        else:
-            self._keep(url, text, rel)
+            return None
+        followed = not rel or not (self._obey_nofollow and "nofollow" in rel.lower().split())
+        if url not in self.links:
+            if len(self.links) >= MAX_LINKS_PER_PAGE:
+                return url
+            words = text if isinstance(text, str) else text.text()
+            self.links[url] = Link(url, _clean(words, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "")
+        elif followed and url not in self.follow:
+            # Another link to it said nofollow: what is stored must say that it may be followed.
+            self.links[url].rel = _clean(rel, MAX_LINK_TEXT) or ""
+        if followed:
+            self.follow[url] = None
         return url
 
     def _add_relation(self, href: str, rel: str) -> None:
@@ -272,19 +298,6 @@ class _Links:
         url = self.add(href, "", rel)
         if "canonical" in rels and self.canonical is None:
             self.canonical = url
-
-    def _keep(self, url: str, text: str | LexborNode, rel: str) -> None:
-        followed = not (rel and self._obey_nofollow and "nofollow" in rel.lower().split())
-        if url not in self.links:
-            if len(self.links) >= MAX_LINKS_PER_PAGE:
-                return
-            words = text if isinstance(text, str) else text.text()
-            self.links[url] = Link(url, _clean(words, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "")
-        elif followed and url not in self.follow:
-            # Another link to it said nofollow: what is stored must say that it may be followed.
-            self.links[url].rel = _clean(rel, MAX_LINK_TEXT) or ""
-        if followed:
-            self.follow[url] = None
 
 
 def _thin_out(page: bytes) -> bytes:
@@ -357,6 +370,12 @@ def _clean(text: str | None, most: int = MAX_TEXT) -> str | None:
     if len(text) <= most and "\0" not in text:
         return " ".join(text.split()) or None
     return " ".join(text.replace("\0", "").split(None, most)[:most])[:most].rstrip() or None
+
+
+def _declared(body: bytes, content_type: str) -> str | None:
+    """Return the encoding that the HTTP header, else the page itself, declares."""
+    declared = _CHARSET.search(content_type)
+    return (declared and _NAMES.get(declared[1].lower())) or _declared_within(body[:SNIFFED_BYTES])
 
 
 def _declared_within(start: bytes) -> str | None:

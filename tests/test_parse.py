@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crawler import parse
 from crawler.model import MAX_LINKS_PER_PAGE
@@ -272,3 +274,13 @@ def test_a_page_that_is_thinned_out_keeps_what_is_read_of_it() -> None:
         "<textarea><a href=no></textarea>"
     )
     assert read(html + "<p></p>" * parse.MAX_TAGS) == read(html)
+
+
+@given(st.binary(max_size=60), st.sampled_from(sorted(parse._NAMES)))
+def test_as_utf_8_a_page_is_what_it_is_as_text(body: bytes, label: str) -> None:
+    for content_type in (f"text/html; charset={label}", "text/html"):
+        text, name = parse.decode(body, content_type)
+        assert parse.to_utf8(body, content_type) == (text.encode("utf-8", "replace"), name)
+        ascii_body = bytes(byte & 0x7F for byte in body)
+        text, name = parse.decode(ascii_body, content_type)
+        assert parse.to_utf8(ascii_body, content_type) == (text.encode("utf-8", "replace"), name)

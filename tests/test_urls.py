@@ -224,3 +224,19 @@ def test_a_seed_is_a_normal_form_or_a_value_error(typed: str) -> None:
     else:
         assert urls.normalise(url) == url
         assert urls.read_seed(url) == url
+
+
+@given(st.one_of(URL_LIKE, ANY_TEXT), st.sampled_from([BASE, "http://a.test/", "https://b.test:81/x/y/?/z/w"]))
+@settings(max_examples=500)
+def test_what_is_remembered_of_a_reference_is_what_joining_it_gives(reference: str, base: str) -> None:
+    joiner = urls.Joiner(base)
+    assert joiner.join(reference) == joiner.join(reference) == urls.normalise(reference, base)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["", "?q", "\x01?q", "http:?q", "http:b", "https:?q", ".", "..", "./?q", "//c.test", "/d", "\\d", "e", "1:2"],
+)
+def test_references_that_depend_on_the_whole_base_are_not_taken_from_another_page(reference: str) -> None:
+    for base in ("https://a.test/x/1?a", "https://a.test/x/2?b", "http://a.test/x/1?a"):
+        assert urls.Joiner(base).join(reference) == urls.normalise(reference, base)

@@ -6,9 +6,7 @@ nothing of the command line's flags. Runs anywhere: workers get the struct itsel
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -96,6 +94,8 @@ def read_config(path: Path | None, words: list[str], flags: dict[str, Any]) -> C
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    import tomllib  # with the next, a tenth of what a worker imports, and no business of it
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -108,6 +108,8 @@ def _read_word(word: str) -> tuple[str, Any]:
     key, equals, value = word.partition("=")
     if not equals:
         raise UsageError(f"-s {word}: expected KEY=VALUE, such as max_pages=500")
+    import tomllib
+
     key = key.strip()
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
@@ -116,6 +118,8 @@ def _read_word(word: str) -> tuple[str, Any]:
 
 
 def _make_config(values: dict[str, Any], source: str) -> Config:
+    import difflib
+
     known = Config.__struct_fields__
     for key in values:
         if key not in known:

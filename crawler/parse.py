@@ -103,10 +103,8 @@ cp949 cp949 euc-kr cseuckr csksc56011987 iso-ir-149 korean ks_c_5601-1987 ks_c_5
 """
 _ROWS: Final = [line.split() for line in _ENCODINGS.split("\n") if line]
 _CODECS: Final = {name: codec for name, codec, *_ in _ROWS}
-#: encodings in which bytes below 0x80 are ASCII, whatever comes before them
-_READ_AS_ASCII: Final = frozenset(
-    name for name, codec in _CODECS.items() if bytes(range(128)).decode(codec, "replace") == bytes(range(128)).decode()
-) - {"iso-2022-jp"}
+#: encodings in which bytes below 0x80 may be anything but ASCII
+_NO_SUPERSET_OF_ASCII: Final = frozenset({"iso-2022-jp", "utf-16be", "utf-16le"})
 _NAMES: Final = {label: name for name, _, *labels in _ROWS for label in (name, *labels)}
 
 _FOLLOWED_RELS = frozenset({"canonical", "alternate", "next", "prev"})
@@ -168,9 +166,11 @@ def to_utf8(body: bytes, content_type: str) -> tuple[bytes, str]:
     """Return what `decode` does, as UTF-8: of most bodies nothing but themselves."""
     if body.isascii():
         name = _declared(body, content_type) or "utf-8"
-        if name in _READ_AS_ASCII:
+        if name not in _NO_SUPERSET_OF_ASCII:
             return body, name
     text, name = decode(body, content_type)
+    if name == "utf-8" and "\ufffd" not in text and not body.startswith(codecs.BOM_UTF8):
+        return body, name  # it was what it said
     return text.encode("utf-8", "replace"), name
 
 

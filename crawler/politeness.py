@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
 MAX_RETRY_AFTER_SECONDS: Final = 3_600.0  # more is cut: a header must not end a crawl
@@ -78,6 +77,8 @@ def retry_after_seconds(header: str, now: float) -> float:
     if text.isascii() and text.isdigit():
         seconds = float(text)
     else:
+        from email.utils import parsedate_to_datetime  # seldom needed, and slow to import
+
         try:
             date = parsedate_to_datetime(text)
             # asctime's form names no zone and means UTC (RFC 9110, section 5.6.7); Python would take this machine's

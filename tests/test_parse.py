@@ -181,6 +181,12 @@ def test_every_label_has_a_codec_that_decodes_all_bytes() -> None:
         assert (charset, bool(text)) == (name, True)
 
 
+def test_the_encodings_that_do_not_read_ascii_as_ascii_are_known() -> None:
+    text = bytes(range(128)).decode()
+    others = {name for name, codec in parse._CODECS.items() if text.encode().decode(codec, "replace") != text}
+    assert others | {"iso-2022-jp"} == parse._NO_SUPERSET_OF_ASCII  # which changes its state in the middle
+
+
 @pytest.mark.parametrize("label", ["utf-7", "utf-32", "idna", "punycode", "cp037", "base64", "hz-gb-2312", "no\0name"])
 def test_what_only_python_calls_an_encoding_is_ignored(label: str) -> None:
     assert parse.decode(b"\xc3\xa4", f"text/html; charset={label}") == ("ä", "utf-8")
@@ -274,6 +280,12 @@ def test_a_page_that_is_thinned_out_keeps_what_is_read_of_it() -> None:
         "<textarea><a href=no></textarea>"
     )
     assert read(html + "<p></p>" * parse.MAX_TAGS) == read(html)
+
+
+@pytest.mark.parametrize("body", [b"caf\xc3\xa9", b"caf\xe9", b"\xef\xbb\xbfa", b"\xef\xbf\xbd", b"\xed\xa0\x80"])
+def test_a_body_in_utf_8_goes_to_the_parser_as_it_came_unless_it_is_broken(body: bytes) -> None:
+    text, name = parse.decode(body, "text/html; charset=utf-8")
+    assert parse.to_utf8(body, "text/html; charset=utf-8") == (text.encode(), name)
 
 
 @given(st.binary(max_size=60), st.sampled_from(sorted(parse._NAMES)))

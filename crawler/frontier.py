@@ -19,7 +19,6 @@ import heapq
 import itertools
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from crawler import politeness
@@ -48,9 +47,9 @@ class Host:
         self.failures = row.failures
         self.held = [0] * workers  # visits, by worker
         self.out: set[int] = set()  # seqs that must not be read again: ready here, held by a worker, or not committed
-        self.ready: deque[ReadyRow] = deque()
+        self.ready: list[ReadyRow] = []  # a list, which is short: an empty deque has half a kilobyte
         self.told: set[str] = set()  # generations that have the robots rules
-        self.errands: deque[Host] = deque()  # hosts whose robots.txt is here
+        self.errands: list[Host] = []  # hosts whose robots.txt is here
         self.verdict = ""  # of its robots.txt; "": not known
         self.robots_host = ""  # where its robots.txt is to be asked for next, if a redirect said so
         self.robots_target = "/robots.txt"
@@ -214,14 +213,13 @@ class Frontier:
             return
         for host_id in self._reader.hosts_of_merges(self._merges):
             host = self._hosts.get(host_id)
-            if host is not None:
+            if host is not None:  # each of them: paging in passes over what is here
                 host.drained = False
                 self._schedule(host)
             elif len(self._hosts) < MAX_HOSTS:
                 self._activate(self._reader.host(host_id))
             else:
                 self._paged_to = 0
-                break
         self._merges = counters.merges
 
     # ---- inside
@@ -233,7 +231,7 @@ class Frontier:
             worker = self._choose_worker(host, left)
             if worker < 0 or not self._has_ready(host):
                 break
-            visits[worker].append(self._make_visit(host, host.ready.popleft(), worker))
+            visits[worker].append(self._make_visit(host, host.ready.pop(0), worker))
             left[worker] -= 1
             host.held[worker] += 1
             given += 1
@@ -301,7 +299,7 @@ class Frontier:
             if not any(place.held):
                 self._postpone(place)
             return
-        host = place.errands.popleft()
+        host = place.errands.pop(0)
         now = self._clock()
         host.robots_since = host.robots_since or now
         visit = Visit(
@@ -326,8 +324,8 @@ class Frontier:
         if visit.seq == ROBOTS_SEQ:
             host.pending_robots = False
         else:
-            host.ready.appendleft(
-                ReadyRow(visit.seq, visit.target, visit.hop or LINK, visit.depth, visit.redirects, visit.attempts)
+            host.ready.insert(
+                0, ReadyRow(visit.seq, visit.target, visit.hop or LINK, visit.depth, visit.redirects, visit.attempts)
             )
 
     def _schedule(self, host: Host) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from crawler import frontier
 from crawler.config import Config
 from crawler.frontier import AHEAD, Frontier
 from crawler.ledger import opening
@@ -247,3 +251,32 @@ def test_a_host_that_has_only_a_robots_txt_for_another_one_is_not_asked_for_its_
     stand.now += 2.0
     assert [visit.url for visit in stand.take()] == [SEED]
     assert stand.take() == []
+
+
+def test_a_host_that_is_busy_when_it_gets_urls_is_not_forgotten_when_the_window_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "MAX_HOSTS", 2)
+    monkeypatch.setattr(frontier, "KEPT_HOSTS", 0)
+    stand = Stand(tmp_path, config(scope="any", delay_seconds=0.0, obey_robots=False))
+    hosts = ["http://a.test", "http://b.test", "http://c.test"]
+
+    def end(visits: list[Visit], links: Sequence[str] = ()) -> None:
+        for visit in visits:
+            stand.settle(visit)
+        if links:
+            stand.bench.commit(Result(candidates=stand.bench.offers.links(links, 0, (1, 0))))
+        for visit in visits:
+            stand.commit(visit)
+
+    end(stand.take(), [f"{host}/1" for host in hosts[1:]])
+    first_b, first_c = stand.take() + stand.take()
+    end([], [f"{host}/2" for host in hosts])  # the window is full of b and c, which have their visits out
+    end([first_b])
+    asked = []
+    for ended in ([], [first_c]):  # first_c after paging in has passed over its host
+        end(ended)
+        while visits := stand.take():
+            asked += [visit.url for visit in visits]
+            end(visits)
+    assert sorted(asked) == [f"{host}/2" for host in hosts]

@@ -6,6 +6,7 @@ consumer's transaction. Runs in the coordinator's thread.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,9 +99,10 @@ class Reader:
         ).fetchone()
         return row[0] if row else None
 
-    def hosts_of_merges(self, after: int) -> list[int]:
-        """Return the hosts that got URLs in a merge after this one."""
-        return [row[0] for row in self._connection.execute("SELECT id FROM _hosts WHERE merge > ?", (after,))]
+    def hosts_of_merges(self, after: int) -> Iterator[int]:
+        """Iterate over the hosts that got URLs in a merge after this one: they may be very many."""
+        for row in self._connection.execute("SELECT id FROM _hosts WHERE merge > ?", (after,)):
+            yield row[0]
 
     def host(self, host_id: int) -> HostRow:
         """Read a host's facts."""

@@ -109,7 +109,7 @@ _NAMES: Final = {label: name for name, _, *labels in _ROWS for label in (name, *
 
 _FOLLOWED_RELS = frozenset({"canonical", "alternate", "next", "prev"})
 #: all that is read of a page, in one walk over its tree: a walk takes as long as a fifth of the parsing
-_SELECTOR = "a[href], area[href], link[href][rel], frame[src], iframe[src], meta[content], base[href], h1"
+_SELECTOR = "a[href], area[href], link[href][rel], frame[src], iframe[src], meta[content], base[href], title, h1"
 #: X-Robots-Tag directives that have a value, and so look like a "user-agent:"
 _VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 
@@ -196,7 +196,7 @@ def parse_html(page: str | bytes, url: str, *, obey_nofollow: bool = True, x_rob
         harvest.add(refresh, "", "")
     root = tree.root
     return Document(
-        _text_of(tree.css_first("title:not(svg title)")),
+        _text_of(found.title),
         _clean(names.get("description")),
         _text_of(found.h1),
         harvest.canonical,
@@ -216,6 +216,7 @@ class _Found:
     def __init__(self, tree: LexborHTMLParser) -> None:
         self.links: list[tuple[str, LexborNode]] = []
         self.metas: list[LexborNode] = []
+        self.title: LexborNode | None = None
         self.h1: LexborNode | None = None
         self.base = ""
         bases: list[LexborNode] = []
@@ -225,12 +226,22 @@ class _Found:
                 self.metas.append(node)
             elif tag == "h1":
                 self.h1 = self.h1 or node
+            elif tag == "title":
+                self.title = self.title or (None if _is_in_svg(node) else node)
             elif tag == "base":
                 bases.append(node)
             else:
                 self.links.append((tag, node))
         if bases:
             self.base = bases[0].attributes.get("href") or ""
+
+
+def _is_in_svg(node: LexborNode) -> bool:
+    """Tell that an element is a part of a drawing, such as the title of one."""
+    parent = node.parent
+    while parent is not None and parent.tag != "svg":
+        parent = parent.parent
+    return parent is not None
 
 
 class _Links:

@@ -22,6 +22,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from crawler.arguments import Parser
 from crawler.config import VERSION, Config
 from crawler.errors import CrawlerError, UsageError
 from crawler.model import MAX_TIME
@@ -176,9 +177,8 @@ class Measurement(NamedTuple):
     counts: dict[str, Any]  # as `report.status`
 
 
-def main(words: list[str]) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Measure each transport in turn, print a table, and return the exit code; a crawl's CrawlerError is passed on."""
-    arguments = _make_parser().parse_args(words)
     if arguments.pages < arguments.hosts:
         raise UsageError(f"--pages {arguments.pages}: each of the {arguments.hosts} hosts needs at least one")
     available, missing = _find_transports(arguments.transport)
@@ -277,10 +277,9 @@ def _print_results(found: list[Measurement], pages: int, hosts: int, remarks: li
         console.print(line, markup=False)
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "poolcrawl bench", description="Crawl a synthetic web on loopback, with each transport in turn: how fast is it?"
-    )
+def make_parser(name: str = "bench") -> Parser:
+    """Make the parser of the command."""
+    parser = Parser(name, description="Crawl a synthetic web on loopback, with each transport in turn: how fast is it?")
     add = partial(parser.add_argument, metavar="N", type=partial(_whole, 1))
     add("--pages", default=10_000, help="pages of the web (default: %(default)s)")
     add("--hosts", default=8, help="hosts they are on (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""The command line: `python -m crawler [options] SEED...`, `python -m crawler status [LEDGER]` and `... bench`.
+"""The command line: `python -m crawler [options] SEED...`; other commands (`status`, ...) are those of `commands`.
 
 Names of options and exit codes are an interface. This module turns words into a `Config` and seeds, signals into a
 `Stop`, and errors into one sentence and an exit code; it knows nothing of how a crawl works. Runs in the coordinator.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -21,14 +20,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from crawler import pools, transports
-from crawler.config import VERSION, Config, read_config
+from crawler import commands, pools, transports
+from crawler.arguments import DEFAULT_LEDGER, Parser, close_match, ledger_file, program
+from crawler.config import VERSION, Config
 from crawler.errors import CrawlerError, UsageError
+from crawler.layers import read_config
 from crawler.model import INTERRUPTED
 
 log = logging.getLogger("crawler")
 
-DEFAULT_LEDGER = "crawl.db"
 NO_SEED_GAVE_A_PAGE = 4
 
 #: group → (flags, config key or None, metavar, help, how often); defaults are those of `Config`
@@ -72,13 +72,11 @@ def main(words: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if words is None else words)
     _open_standard_streams()
     try:
-        if words[:1] == ["status"]:
-            return _status(words[1:])
-        if words[:1] == ["bench"]:
-            return _bench(words[1:])
-        return _crawl(words)
+        return _command(words[0], words[1:]) if words and words[0] in commands.COMMANDS else _crawl(words)
     except CrawlerError as error:
-        print(f"poolcrawl: {error}", file=sys.stderr)  # noqa: T201
+        from crawler.report import printable
+
+        print(f"poolcrawl: {printable(str(error))}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except KeyboardInterrupt:  # when there was nothing to stop gently: before the crawl, or after it
         print("poolcrawl: interrupted", file=sys.stderr)  # noqa: T201
@@ -89,10 +87,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _crawl(words: list[str]) -> int:
-    parser = _make_parser()
-    arguments = parser.parse_args(words)
+    arguments = make_parser().read(words)
     _set_up_logging(arguments)
-    config = read_config(arguments.config, arguments.set or [], _read_flags(arguments))
+    config = read_config(arguments.config, arguments.set or [], read_flags(arguments), os.environ)
     _warn(config)
     transports.check(config)
     # Starts the fork server, which imports what workers need while this process imports the rest and opens the ledger.
@@ -102,13 +99,16 @@ def _crawl(words: list[str]) -> int:
     from crawler.seeds import read_seeds
 
     seeds, problems = read_seeds(arguments.seeds, sys.stdin)
-    for problem in problems:
-        log.warning("%s: %s: %s", problem.origin, report.printable(problem.text), problem.message)
+    told = [f"{problem.place}{report.printable(problem.text)}: {problem.message}" for problem in problems]
+    if not seeds and len(told) == 1:
+        raise UsageError(told[0] + _hint(problems[0].text))
+    for text in told:
+        log.warning("%s", text)
     if not seeds:
         raise UsageError(
             "there is no usable seed; name a URL, a host, a folder of HTML, or a file with one of them a line"
         )
-    ledger = Path(arguments.ledger or config.ledger or DEFAULT_LEDGER)
+    ledger = Path(config.ledger or DEFAULT_LEDGER)
     if arguments.fresh and ledger.exists() and not arguments.yes:
         _ask_whether_to_delete(ledger)
     stop = Stop()
@@ -121,6 +121,12 @@ def _crawl(words: list[str]) -> int:
     finally:
         signals.restore()
     return _conclude(ledger, ending.finish_reason, ending.had_ended, signals.received, quiet=arguments.quiet)
+
+
+def _hint(seed: str) -> str:
+    """Say which command may have been meant by a word that is no seed."""
+    close = close_match(seed, commands.COMMANDS)
+    return f"; did you mean the command {close}?" if close else ""
 
 
 def _conclude(ledger: Path, finish_reason: str, had_ended: bool, signal_number: int, *, quiet: bool) -> int:
@@ -137,27 +143,16 @@ def _conclude(ledger: Path, finish_reason: str, had_ended: bool, signal_number: 
     return 0 if gave_page or had_ended else NO_SEED_GAVE_A_PAGE
 
 
-def _status(words: list[str]) -> int:
-    from crawler import report
-
-    parser = argparse.ArgumentParser("poolcrawl status", description="Show where a crawl stands, running or not.")
-    parser.add_argument("ledger", nargs="?", default=DEFAULT_LEDGER, type=Path, help="(default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="as JSON, with keys that stay")
-    arguments = parser.parse_args(words)
-    with _output():
-        if arguments.json:
-            print(json.dumps(report.status(arguments.ledger), indent=2))  # noqa: T201
-        else:
-            report.print_status(arguments.ledger)
-    return 0
-
-
-def _bench(words: list[str]) -> int:
-    from crawler import bench
-
-    with _output():
-        return bench.main(words)
-    return 0  # whoever reads the table has read enough
+def _command(name: str, words: list[str]) -> int:
+    """Run one of the commands beside the crawl."""
+    try:
+        with _output():
+            return commands.run(name, words)
+    except UsageError as error:
+        if Path(name).exists():
+            raise UsageError(f"{error} ({name} is a command; to crawl from ./{name}, say ./{name})") from error
+        raise
+    return 0  # whoever reads the output has read enough
 
 
 @contextlib.contextmanager
@@ -214,16 +209,15 @@ def _stopping_signals() -> list[signal.Signals]:
     return [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "poolcrawl",
-        usage="python -m crawler [options] SEED...\n       python -m crawler status [LEDGER] [--json]\n"
-        "       python -m crawler bench [--pages N] [--transport NAME]",
+def make_parser() -> Parser:
+    """Make the parser of a crawl; its help lists the commands, too."""
+    parser = Parser(
+        usage=f"{program()} [options] SEED...\n       {program()} COMMAND ...",
         description="Crawl from the seeds, politely and on all cores, into one SQLite file. "
-        "The same command again continues.",
+        "The same command again continues.\n\n"
+        f"commands ({program()} COMMAND --help shows more; a file of that name is ./COMMAND):\n{commands.listing()}",
         epilog="Exit codes: 0 finished or budget reached, 1 unexpected error, 2 usage, 4 no seed gave a page, "
-        "5 storage, 130/143 stopped by a signal (the same command continues).",
-        allow_abbrev=False,
+        "5 storage,\n130/143 stopped by a signal (the same command continues).",
     )
     parser.add_argument(
         "seeds",
@@ -231,6 +225,18 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar="SEED",
         help="a URL, a bare host, a folder of HTML, a file with one of them a line, or -",
     )
+    add_options(parser)
+    group = parser.add_argument_group("the run")
+    group.add_argument("--fresh", action="store_true", help="delete the ledger and start over")
+    group.add_argument("--yes", action="store_true", help="do not ask before deleting")
+    group.add_argument("-v", "--verbose", action="store_true", help="name each URL as it comes back")
+    group.add_argument("--log-file", type=Path, metavar="FILE", help="write the log there too")
+    group.add_argument("--version", action="version", version=f"poolcrawl {VERSION}")
+    return parser
+
+
+def add_options(parser: Parser) -> None:
+    """Add the options that stand for keys of the config."""
     defaults = Config()
     for title, options in _OPTIONS.items():
         group = parser.add_argument_group(title)
@@ -241,25 +247,23 @@ def _make_parser() -> argparse.ArgumentParser:
                 *flags, dest=key, metavar=metavar, help=text + shown.replace("%", "%%"), type=_type_of(key),
                 action="append" if key in _REPEATABLE else "store",
             )  # fmt: skip
-    _add_other_options(parser)
-    return parser
-
-
-def _add_other_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("other")
-    group.add_argument("--ledger", type=Path, metavar="FILE", help=f"the SQLite file (default: {DEFAULT_LEDGER})")
+    group.add_argument(
+        "--ledger", type=ledger_file, metavar="FILE", help=f"the SQLite file (default: {DEFAULT_LEDGER})"
+    )
     group.add_argument(
         "--config", type=Path, metavar="FILE", help="a TOML file (default: ./config.toml if it is there)"
     )
     group.add_argument("-s", "--set", action="append", metavar="KEY=VALUE", help="any key of the config (repeatable)")
     group.add_argument("--no-robots", action="store_true", help="do not ask for or obey robots.txt")
-    group.add_argument("--fresh", action="store_true", help="delete the ledger and start over")
-    group.add_argument("--yes", action="store_true", help="do not ask before deleting")
     group.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    group.add_argument("-v", "--verbose", action="store_true", help="name each URL as it comes back")
-    group.add_argument("--log-file", type=Path, metavar="FILE", help="write the log there too")
     group.add_argument("--no-progress", action="store_true", help="no line every few seconds")
-    group.add_argument("--version", action="version", version=f"poolcrawl {VERSION}")
+
+
+def flag_of(key: str) -> str:
+    """Return the flag that sets a key of the config."""
+    flags = {each: flags[-1] for options in _OPTIONS.values() for flags, each, _, _ in options}
+    return flags.get(key) or {"obey_robots": "--no-robots", "log_seconds": "--no-progress"}.get(key, f"--{key}")
 
 
 def _type_of(key: str) -> Any:
@@ -267,11 +271,14 @@ def _type_of(key: str) -> Any:
     return kind if kind in (int, float) else str
 
 
-def _read_flags(arguments: argparse.Namespace) -> dict[str, Any]:
+def read_flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the flags that were given, by config key and typed."""
     keys = [key for options in _OPTIONS.values() for _, key, _, _ in options]
     flags = {key: value for key in keys if (value := getattr(arguments, key)) is not None}
     if "headers" in flags:
         flags["headers"] = dict(_read_header(text) for text in flags["headers"])
+    if arguments.ledger is not None:
+        flags["ledger"] = str(arguments.ledger)
     if arguments.no_robots:
         flags["obey_robots"] = False
     if arguments.no_progress or arguments.quiet:

@@ -1,19 +1,17 @@
-"""Every option of a crawl: its name, unit, default and bounds, and reading them from TOML and from KEY=VALUE words.
+"""Every option of a crawl: its name, unit, default and bounds.
 
-One flat, frozen struct; a key here is a key in config.toml, a `Config(...)` argument and an `-s KEY=VALUE`. Knows
-nothing of the command line's flags. Runs anywhere: workers get the struct itself, as plain data.
+One flat, frozen struct; a key here is a key in config.toml, a `Config(...)` argument, an `-s KEY=VALUE` and, in upper
+case, an environment variable POOLCRAWL_KEY (`layers` reads these). Runs anywhere: workers get the struct itself, as
+plain data, and so this imports next to nothing.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
-
-from crawler.errors import UsageError
 
 _Seconds = Annotated[float, Meta(ge=0)]
 _Count = Annotated[int, Meta(ge=0)]
@@ -69,67 +67,3 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def workers(self) -> int:
         """Return how many worker processes to run; 0 means none, the crawl runs in this process."""
         return (os.cpu_count() or 1) if self.processes < 0 else self.processes
-
-
-def read_config(path: Path | None, words: list[str], flags: dict[str, Any]) -> Config:
-    """Read a config file, then KEY=VALUE words over it, then the command line's flags over both.
-
-    Args:
-        path: a TOML file; None means `config.toml` in the working directory if it is there.
-        words: values are TOML (`max_pages=500`, `include=["a", "b"]`); a bare word is taken as text.
-        flags: already typed values by key.
-
-    Raises:
-        UsageError: names the key, what was expected and what it is.
-    """
-    if path is None and (default := Path("config.toml")).is_file():
-        path = default
-    values: dict[str, Any] = {}
-    if path is not None:
-        values = _read_toml(path)
-        _make_config(values, str(path))
-    overlay = dict(_read_word(word) for word in words)
-    _make_config(overlay, "-s")
-    return _make_config({**values, **overlay, **flags}, "the command line")
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    import tomllib  # with the next, a tenth of what a worker imports, and no business of it
-
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"cannot read the config file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a TOML file: {error}") from error
-
-
-def _read_word(word: str) -> tuple[str, Any]:
-    key, equals, value = word.partition("=")
-    if not equals:
-        raise UsageError(f"-s {word}: expected KEY=VALUE, such as max_pages=500")
-    import tomllib
-
-    key = key.strip()
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value.strip()
-
-
-def _make_config(values: dict[str, Any], source: str) -> Config:
-    import difflib
-
-    known = Config.__struct_fields__
-    for key in values:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise UsageError(f"{source}: there is no option {key!r}{hint}")
-    for key, value in values.items():
-        try:
-            msgspec.convert({key: value}, Config)
-        except msgspec.ValidationError as error:
-            expected = str(error).split(" - at ")[0]
-            raise UsageError(f"{source}: {key} = {value!r}: {expected[0].lower()}{expected[1:]}") from error
-    return msgspec.convert(values, Config)

@@ -101,17 +101,24 @@ def load_hook(spec: str) -> Callable[..., object]:
     """
     module, colon, name = spec.partition(":")
     if not (colon and module and name):
-        raise UsageError(f"the hook {spec!r} is not of the form 'package.module:function'")
+        raise UsageError(f"the hook {spec!r} is not of the form 'package.module:function', such as hook:parse")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:  # a console script does not look here by itself
         sys.path.insert(0, str(Path.cwd()))
     try:
         found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        where = "in this folder or on PYTHONPATH" if error.name == module.partition(".")[0] else "that it imports"
+        raise UsageError(f"the hook {spec!r} cannot be imported: there is no module {error.name} {where}") from error
     except (Exception, SystemExit) as error:  # a script without a main guard may end with sys.exit()
         raise UsageError(f"the hook {spec!r} cannot be imported: {type(error).__name__}: {error}") from error
     for part in name.split("."):
         found = getattr(found, part, None)
         if found is None:
-            raise UsageError(f"the hook {spec!r}: the module {module} has no {name!r}")
+            import difflib
+
+            close = difflib.get_close_matches(part, dir(importlib.import_module(module)), n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise UsageError(f"the hook {spec!r}: the module {module} has no {name!r}{meant}")
     if not callable(found):
         raise UsageError(f"the hook {spec!r} is a {type(found).__name__}, not a function")
     return found  # type: ignore[no-any-return]

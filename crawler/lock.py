@@ -41,7 +41,9 @@ class LedgerLock:
             try:
                 fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             except OSError as error:
-                raise StorageError(f"cannot write beside the ledger {self._ledger}: {error.strerror}") from error
+                raise StorageError(
+                    f"cannot write beside the ledger {self._ledger}: {error.strerror}; is its folder writable?"
+                ) from error
             try:
                 _flock(fd)
             except BlockingIOError as error:

@@ -34,6 +34,11 @@ class Problem(NamedTuple):
     text: str
     message: str
 
+    @property
+    def place(self) -> str:
+        """Return where it stands, for a message; "" for the command line, where it is plain to see."""
+        return "" if self.origin == "argument" else f"{self.origin}: "
+
 
 def read_seeds(words: Sequence[str], stdin: TextIO) -> tuple[list[Seed], list[Problem]]:
     """Read seeds from words as they stand on a command line.
@@ -57,10 +62,13 @@ def read_seeds(words: Sequence[str], stdin: TextIO) -> tuple[list[Seed], list[Pr
 
 def _read_word(word: str, stdin: TextIO) -> Iterator[Seed | Problem]:
     path = Path(word)
+    without_scheme = word.partition("://")[2].rstrip("/")
     if word == "-":
         buffer = getattr(stdin, "buffer", None)  # bytes, lest one that is no UTF-8 end the reading
         text = buffer.read() if buffer is not None else stdin.read().encode("utf-8", "surrogatepass")
         yield from _read_lines(text, "standard input", Path())
+    elif without_scheme and _is_file(Path(without_scheme)):
+        yield Problem("argument", word, f"that is a URL; the file is {without_scheme}")
     elif "://" in word or not word.strip():  # an empty word is no path: Path("") would be the working directory
         yield _read_one(word, "argument", ())
     elif _is_file(path):
@@ -77,20 +85,30 @@ def _read_file(path: Path) -> Iterator[Seed | Problem]:
     except OSError as error:
         yield Problem("argument", str(path), f"cannot be read: {error.strerror}")
         return
+    if text.startswith(b"SQLite format 3\0"):
+        yield Problem("argument", str(path), "is a database and no list of seeds; a ledger is named with --ledger")
+        return
+    if text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        yield Problem("argument", str(path), f"is a page and no list of seeds; name its folder, {path.parent}/")
+        return
     yield from _read_lines(text, path.name, path.parent)
 
 
 def _read_lines(lines: bytes, name: str, folder: Path) -> Iterator[Seed | Problem]:
     """Read what a file holds; a line that is no UTF-8 is a problem of its own, unless that is in a comment."""
+    is_empty = True
     if b"\0" in lines or lines.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         yield Problem("argument", name, "is no text in UTF-8: expected one seed a line")
         return
     for number, line in enumerate(_LINE_END.split(lines.decode("utf-8-sig", "replace")), 1):
         text = re.sub(r"(^|\s)#.*", "", line).strip()
+        is_empty = is_empty and not text
         if "\ufffd" in text:
             yield Problem(f"{name}:{number}", text, "is no text in UTF-8")
         elif text:
             yield _read_one(text, f"{name}:{number}", (folder, Path()))
+    if is_empty:
+        yield Problem("argument", name, "there is no seed in it; expected a URL, a host or a folder of HTML a line")
 
 
 def _read_one(text: str, origin: str, places: Sequence[Path]) -> Seed | Problem:

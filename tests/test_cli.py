@@ -182,7 +182,7 @@ def test_a_folder_is_served_and_the_resume_finds_the_same_urls(shell: Shell) -> 
     ("words", "message"),
     [
         (["nosuch.txt"], "there is no such file or folder"),
-        (["ftp://a.test/"], "no usable seed"),
+        (["ftp://a.test/"], "expected a URL that starts with http:// or https://"),
         (["http://a.test/", "-s", "delay_second=1"], "did you mean delay_seconds?"),
         (["http://a.test/", "-s", "max_pages=-1"], "max_pages = -1"),
         (["http://a.test/", "-s", "max_pages"], "expected KEY=VALUE"),

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler.config import Config, read_config
+from crawler.config import Config
 from crawler.errors import UsageError
+from crawler.layers import read_config
 
 CONFIG_TOML = Path(__file__).parent.parent / "config.toml"
 
@@ -97,16 +98,16 @@ def test_a_misspelt_key_is_named_with_the_close_match(key: str, close: str, fold
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("max_pages=many", "expected `int`, got `str`"),
-        ("max_pages=-1", "expected `int` >= 0"),
-        ("max_depth=-2", "expected `int` >= -1"),
-        ("per_host=0", "expected `int` >= 1"),
-        ("timeout_seconds=0", "expected `float` > 0.0"),
-        ("robots_max_age_seconds=1", "expected `float` >= 60.0"),
-        ("scope='sites'", "invalid enum value 'sites'"),
-        ("obey_robots=1", "expected `bool`, got `int`"),
-        ('include="a"', "expected `array`, got `str`"),
-        ('user_agent=""', "expected `str` of length >= 1"),
+        ("max_pages=many", "expected a whole number"),
+        ("max_pages=-1", "expected a whole number of at least 0"),
+        ("max_depth=-2", "expected a whole number of at least -1"),
+        ("per_host=0", "expected a whole number of at least 1"),
+        ("timeout_seconds=0", "expected a number above 0"),
+        ("robots_max_age_seconds=1", "expected a number of at least 60"),
+        ("scope='hosts'", "expected one of page, prefix, host, any; did you mean host?"),
+        ("obey_robots=1", "expected true or false"),
+        ('include="a"', 'expected a list, such as ["a", "b"]'),
+        ('user_agent=""', "expected text that is not empty"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named_with_what_was_expected(word: str, expected: str) -> None:
@@ -147,3 +148,32 @@ def test_a_file_that_is_no_toml_is_said_so(content: bytes, folder: Path) -> None
 
 def test_workers_are_the_cores_unless_a_number_is_given() -> None:
     assert [Config(processes=processes).workers() for processes in (-1, 0, 3)] == [os.cpu_count() or 1, 0, 3]
+
+
+def test_the_environment_wins_over_the_file_and_gives_way_to_words(folder: Path) -> None:
+    (folder / "config.toml").write_text("max_pages = 1\nmax_depth = 1\nretries = 1\n")
+    environment = {"POOLCRAWL_MAX_PAGES": "2", "POOLCRAWL_MAX_DEPTH": "2", "MAX_PAGES": "9", "POOLCRAWLER": "x"}
+    config = read_config(None, ["max_depth=3"], {}, environment)
+    assert (config.retries, config.max_pages, config.max_depth) == (1, 2, 3)
+
+
+def test_every_key_can_be_set_in_the_environment_as_by_a_word() -> None:
+    for key, value in msgspec.structs.asdict(Config()).items():
+        by_value = {"requests": "curl", "host": "any", "auto": "spawn", "process": "power"}
+        by_type = {str: by_value.get(str(value), "12"), tuple: '["x"]', dict: '{ x = "y" }', bool: "false"}
+        text = by_type.get(type(value), "77")
+        read = read_config(None, [], {}, {f"POOLCRAWL_{key.upper()}": text})
+        assert getattr(read, key) != value
+        assert read == read_config(None, [f"{key}={text}"], {})
+
+
+def test_an_empty_variable_is_not_set_and_a_misspelt_one_is_named() -> None:
+    assert read_config(None, [], {}, {"POOLCRAWL_MAX_PAGES": "", "POOLCRAWL_LEDGER": " "}) == Config()
+    with pytest.raises(UsageError) as caught:
+        read_config(None, [], {}, {"POOLCRAWL_DELAY_SECOND": "1"})
+    expected = "there is no option 'delay_second'; did you mean POOLCRAWL_DELAY_SECONDS?"
+    assert str(caught.value) == f"the environment variable POOLCRAWL_DELAY_SECOND: {expected}"
+    with pytest.raises(
+        UsageError, match=r"environment: max_pages = 'x': expected a whole number of at least 0|number$"
+    ):
+        read_config(None, [], {}, {"POOLCRAWL_MAX_PAGES": "x"})

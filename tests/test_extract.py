@@ -133,7 +133,7 @@ def test_the_items_of_a_page_are_bounded() -> None:
     [
         ("nonsense", "not of the form"),
         (":parse", "not of the form"),
-        ("no_such_module:parse", "cannot be imported: ModuleNotFoundError"),
+        ("no_such_module:parse", "cannot be imported: there is no module no_such_module in this folder"),
         ("crawler.extract:no_such_name", "has no 'no_such_name'"),
         ("crawler.extract:MAX_ITEMS", "is a int, not a function"),
     ],

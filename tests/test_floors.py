@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "crawler"
 FLOORS = [
     {"model", "errors"},
     {"urls", "scope", "robots", "politeness", "parse", "extract", "offers", "harvest"},
-    {"config", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder"},
+    {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder"},
     {"pools", "worker", "consumer"},
     {"engine", "session"},
-    {"__init__", "__main__", "cli", "bench"},
+    {"__init__", "__main__", "cli", "bench", "commands", "arguments", "export", "pager"},
 ]
 RULES = FLOORS[1]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -143,13 +143,25 @@ def test_a_line_in_another_encoding_is_a_problem_unless_only_its_comment_is() ->
 
 @pytest.mark.parametrize(
     "content",
-    ["http://a.test/\n".encode("utf-16"), "\u4e00\u4e01".encode("utf-16"), b"SQLite format 3\0http://a.test/"],
+    ["http://a.test/\n".encode("utf-16"), "\u4e00\u4e01".encode("utf-16"), b"\0http://a.test/"],
 )
 def test_a_file_that_is_no_text_is_one_problem(content: bytes) -> None:
     assert read_file(content) == (
         [],
         [Problem("argument", "seeds.txt", "is no text in UTF-8: expected one seed a line")],
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"SQLite format 3\0...", "is a database and no list of seeds; a ledger is named with --ledger"),
+        (b"\xef\xbb\xbf\n <!doctype html>\n<p>\n", "is a page and no list of seeds; name its folder, ./"),
+        (b"# nothing\n\n", "there is no seed in it; expected a URL, a host or a folder of HTML a line"),
+    ],
+)
+def test_a_file_that_is_something_else_is_said_so_once(content: bytes, message: str) -> None:
+    assert read_file(content) == ([], [Problem("argument", "seeds.txt", message)])
 
 
 def test_a_folder_in_a_file_is_looked_for_beside_the_file_first(folder: Path) -> None:

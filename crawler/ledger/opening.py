@@ -17,7 +17,7 @@ import msgspec
 
 from crawler import urls
 from crawler.config import VERSION, Config
-from crawler.ledger import schema
+from crawler.ledger import schema, views
 from crawler.ledger.writer import Writer
 from crawler.model import LINK, MAX_PAGES
 from crawler.offers import Offers
@@ -83,6 +83,7 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
     writer = Writer(path, 0, offers, durability=config.durability, obey_nofollow=config.obey_nofollow)
     try:
         with writer.transaction(lambda: _insert_run(writer.connection, config)):
+            views.install(writer.connection)
             _add_seeds(writer, new, key)
             _retry_seeds(writer.connection, retried)
             writer.count_reopened(len(retried))

@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from crawler.errors import StorageError, UsageError
+from crawler.ledger import views
 
 APPLICATION_ID = 0x706C636C  # "plcl", in the file's header: how a file says that it is a ledger
 SCHEMA_VERSION = 1
@@ -222,6 +223,11 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_to_ask(path: Path) -> sqlite3.Connection:
+    """Open a ledger with mode=ro, for questions of its user's own. Leaves a -wal file behind if it is the last one."""
+    return sqlite3.connect(_uri(path, "ro"), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+
+
 def create(path: Path) -> None:
     """Make a new, empty ledger where there is no file. The caller holds the ledger's lock.
 
@@ -235,7 +241,7 @@ def create(path: Path) -> None:
         connection = sqlite3.connect(begun, isolation_level=None)
         try:
             connection.executescript(
-                f"BEGIN; {_TABLES} {_VIEWS}"
+                f"BEGIN; {_TABLES} {_VIEWS} {views.script()}"
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
         finally:
@@ -252,8 +258,10 @@ def check(path: Path) -> None:
         UsageError: no file, another kind of file, or a newer version's ledger.
         StorageError: the file cannot be read, or SQLite reports damage.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: expected the file of a ledger, such as {path / 'crawl.db'}")
     if not path.is_file():
-        raise UsageError(f"there is no ledger {path}")
+        raise UsageError(f"there is no ledger {path}: name the file that a crawl left, or crawl first")
     if not os.access(path, os.R_OK):
         raise StorageError(f"the ledger {path} cannot be read: no permission")
     try:
@@ -311,5 +319,5 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _uri(path: Path) -> str:
-    return f"file:{quote(str(path.absolute()))}?mode=rw"
+def _uri(path: Path, mode: str = "rw") -> str:
+    return f"file:{quote(str(path.absolute()))}?mode={mode}"

@@ -1,0 +1,27 @@
+"""`python -m crawler status`: where a crawl stands, running or not. What there is to say, `report` knows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from crawler import report
+from crawler.arguments import Parser, add_ledger, find_ledger
+
+
+def make_parser(name: str) -> Parser:
+    """Make the parser of the command."""
+    parser = Parser(name, description="Show where a crawl stands, running or not.")
+    add_ledger(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON, with keys that stay")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the state of a crawl."""
+    ledger = find_ledger(arguments.ledger)
+    if arguments.json:
+        print(json.dumps(report.status(ledger), indent=2))
+    else:
+        report.print_status(ledger)
+    return 0

@@ -1,0 +1,91 @@
+"""Views that answer what people ask of a crawl: its links, the broken ones, redirects, duplicates, orphans.
+
+They are an interface like those of `schema`, made of those views and tables, and hold nothing themselves. A run puts
+them into its ledger when it begins (`install`), so that sqlite3 or pandas finds them; who only reads an older ledger
+makes those that are missing for its own connection (`lend`). Runs in the coordinator and in whichever process reads.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+#: name → select; each column stands in the docs
+VIEWS: Final[dict[str, str]] = {
+    # Each link of each page, in scope or not: the page it stands on, where it leads, its text, its rel.
+    "links": """
+SELECT p.url AS source, json_extract(link.value, '$.url') AS url, json_extract(link.value, '$.text') AS text,
+       json_extract(link.value, '$.rel') AS rel
+FROM pages p, json_each(p.links) link""",
+    # What was asked and gave no page, or one with a status of 400 or more, once for each link to it. Where only a
+    # redirect leads to it, source is what redirects there; a seed that nothing links to has no source.
+    "broken_links": """
+WITH broken AS MATERIALIZED (
+    SELECT h.host || u.target AS url, p.status, u.reason, u.error, u.hop, u.via_host_id, u.via_seq
+    FROM _urls u JOIN _hosts h ON h.id = u.host_id LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq
+    WHERE u.state = 'failed' OR p.status >= 400
+)
+SELECT b.url, b.status, b.reason, b.error, l.source, l.text FROM links l JOIN broken b ON b.url = l.url
+UNION ALL
+SELECT b.url, b.status, b.reason, b.error, h.host || v.target, NULL
+FROM broken b LEFT JOIN _urls v ON v.host_id = b.via_host_id AND v.seq = b.via_seq
+LEFT JOIN _hosts h ON h.id = v.host_id
+WHERE b.hop = 'R' OR v.seq IS NULL""",
+    # Each redirect: the URL, its status, where it leads at once, after how many hops and where the chain ends, how that
+    # end came out, and the page where the redirecting URL was found.
+    "redirects": """
+WITH RECURSIVE step AS MATERIALIZED (
+    SELECT url, status, redirect_url, via FROM pages WHERE redirect_url IS NOT NULL
+), chain (url, target, hops) AS (
+    SELECT url, redirect_url, 1 FROM step
+    UNION ALL
+    SELECT c.url, s.redirect_url, c.hops + 1 FROM chain c JOIN step s ON s.url = c.target WHERE c.hops < 20
+), ends AS MATERIALIZED (
+    SELECT url, target, max(hops) AS hops FROM chain GROUP BY url
+), outcomes AS MATERIALIZED (
+    SELECT h.host || u.target AS url, p.status, u.reason
+    FROM _urls u JOIN _hosts h ON h.id = u.host_id LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq
+    WHERE h.host || u.target IN (SELECT target FROM ends)
+)
+SELECT s.url, s.status, s.redirect_url, e.hops, e.target AS end_url, o.status AS end_status, o.reason AS end_reason,
+       s.via
+FROM step s JOIN ends e ON e.url = s.url LEFT JOIN outcomes o ON o.url = e.target""",
+    # Pages of status 2xx whose bodies are the same, byte for byte: the digest, how many share it, and each of them.
+    "duplicates": """
+SELECT digest, copies, url, size, title, canonical
+FROM (SELECT *, count(*) OVER (PARTITION BY digest) AS copies FROM pages
+      WHERE status BETWEEN 200 AND 299 AND digest IS NOT NULL AND size > 0)
+WHERE copies > 1""",
+    # Pages of status 2xx that no other page links to: seeds, and what is reached by a redirect alone.
+    "orphans": """
+SELECT url, status, hop, depth, via, title FROM pages
+WHERE status BETWEEN 200 AND 299 AND url NOT IN (SELECT url FROM links WHERE url <> source)""",
+}
+
+
+def script() -> str:
+    """Return the statements that make all views."""
+    return "".join(f"{_statement(name)};\n" for name in VIEWS)
+
+
+def install(connection: sqlite3.Connection) -> None:
+    """Put the views into a ledger as this version has them; the caller's transaction commits it."""
+    for name in _missing(connection):
+        connection.execute(f"DROP VIEW IF EXISTS {name}")
+        connection.execute(_statement(name))
+
+
+def lend(connection: sqlite3.Connection) -> None:
+    """Make the views that a ledger lacks for this connection alone; nothing is written to the ledger."""
+    for name in _missing(connection):
+        connection.execute(_statement(name).replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
+
+
+def _missing(connection: sqlite3.Connection) -> list[str]:
+    """Name the views that a ledger has not, or has otherwise."""
+    there = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
+    return [name for name in VIEWS if there.get(name) != _statement(name)]
+
+
+def _statement(name: str) -> str:
+    return f"CREATE VIEW {name} AS{VIEWS[name]}"

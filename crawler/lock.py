@@ -3,15 +3,19 @@
 `flock` on a file of our own: a kill releases it, and SQLite's own POSIX locks are left alone (they would be dropped by
 any open and close of the ledger's file in this process). Children write their pid and start time under the holder's, so
 that whoever holds the lock next can kill what a dead crawl left behind, frozen processes included, before it trusts
-that nobody else writes. Runs in the coordinator; `sign_in` in each child.
+that nobody else writes. What that crawl made elsewhere (multiprocessing's folder and semaphores) has its pid in the
+name, and is removed then, too. Runs in the coordinator; `sign_in` in each child.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +23,7 @@ from pathlib import Path
 from crawler.errors import LedgerInUse, StorageError
 
 HOLDER_SECONDS = 0.2
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (where Linux keeps named semaphores)
 GONE_SECONDS = 5.0  # how long a SIGKILL may take
 
 
@@ -62,7 +67,8 @@ class LedgerLock:
         # Our own name first: sweeping may take seconds, and whoever asks meanwhile must not be told of the dead one.
         # Its children stay written down until they are gone.
         name = f"{os.getpid()}\n".encode()
-        content = name + self._signed()
+        last = os.pread(fd, 64, 0).partition(b"\n")[0]
+        content = name + self._signed() + (b"%b coordinator -\n" % last if last else b"")
         os.pwrite(fd, content, 0)
         os.ftruncate(fd, len(content))
         self._sweep()
@@ -80,8 +86,12 @@ class LedgerLock:
         return os.pread(self._fd, 1 << 20, 0).partition(b"\n")[2]
 
     def _sweep(self) -> None:
-        signed = [line.split(" ", 2) for line in self._signed().decode(errors="replace").splitlines()]
-        kill(int(words[0]) for words in signed if len(words) == 3 and birth(int(words[0])) == words[2])
+        lines = [line.split(" ", 2) for line in self._signed().decode(errors="replace").splitlines()]
+        signed = [(int(words[0]), *words[1:]) for words in lines if len(words) == 3 and words[0].isdecimal()]
+        kill(pid for pid, _, born in signed if birth(pid) == born)
+        for pid, role, _ in signed:
+            if role == "coordinator" and pid != os.getpid() and is_gone(pid):
+                remove_traces(pid)
 
 
 def holder(ledger: Path) -> str:
@@ -107,6 +117,23 @@ def sign_in(path: Path, role: str) -> None:
         os.write(fd, f"{os.getpid()} {role} {birth(os.getpid())}\n".encode())
     finally:
         os.close(fd)
+
+
+def trace_name(pid: int) -> str:
+    """Return how the names begin of what a crawling process makes outside the ledger's folder."""
+    return f"poolcrawl-{pid}-"
+
+
+def remove_traces(pid: int) -> None:
+    """Remove the temporary folders and semaphores that a process left which was killed together with its children.
+
+    (Linux only for semaphores: elsewhere they cannot be listed.)
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{trace_name(pid)}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for semaphore in SHARED_MEMORY.glob(f"sem.{trace_name(pid)}*"):
+        with contextlib.suppress(OSError):
+            semaphore.unlink()
 
 
 def kill(pids: Iterable[int]) -> None:

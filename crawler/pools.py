@@ -15,18 +15,21 @@ import contextlib
 import multiprocessing
 import os
 import queue
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
 from crawler.errors import UsageError
-from crawler.lock import is_gone, kill, sign_in
+from crawler.lock import is_gone, kill, sign_in, trace_name
 from crawler.model import Visit, VisitId
 
 CLOSE_AFTER_SECONDS = 0.5  # a worker is dead and its calls are still open: it died while it wrote a result
@@ -55,6 +58,9 @@ def enter_child(lock_file: Path, role: str) -> None:
 
 def _die_with(parent: Any) -> None:
     parent.join()
+    process: Any = multiprocessing.current_process()
+    if trace_name(parent.pid) in (folder := process._config.get("tempdir") or ""):
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(71)
 
 
@@ -74,6 +80,7 @@ class Processes:
             start_method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context: Any = multiprocessing.get_context(start_method)
         self._context = context
+        _name_what_is_made()
         if start_method == "forkserver":
             _forget_foreign_fork_server()
             context.set_forkserver_preload([*PRELOAD, *preload])
@@ -174,6 +181,20 @@ def choose_kind(workers: int, start_method: str, preload: Sequence[str] = ()) ->
             f"child processes cannot import the script {script}: save it as a file, or use Config(processes=0)"
         )
     return Processes(start_method, preload)
+
+
+def _name_what_is_made() -> None:
+    """Give the semaphores and the folder that multiprocessing makes for this process names that tell whose they are.
+
+    It removes them itself, or its resource tracker does, unless all of them are killed at once: then whoever holds the
+    ledger's lock next does (`lock.remove_traces`).
+    """
+    process: Any = multiprocessing.current_process()
+    process._config["semprefix"] = "/" + trace_name(os.getpid()).rstrip("-")
+    if process._config.get("tempdir") is None:
+        folder = tempfile.mkdtemp(prefix=trace_name(os.getpid()))
+        process._config["tempdir"] = folder
+        Finalize(None, shutil.rmtree, (folder, True), exitpriority=-100)
 
 
 def _forget_foreign_fork_server() -> None:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,30 @@ def test_what_a_dead_crawl_left_is_killed_before_the_lock_is_had_and_the_new_hol
         assert named == [str(os.getpid())]
         assert path.read_text() == f"{os.getpid()}\n"
         held.release()
+
+
+def test_what_the_last_holder_made_elsewhere_is_removed_when_it_is_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        pass
+    shared, temporary = tmp_path / "shm", tmp_path / "tmp"
+    monkeypatch.setattr(lock, "SHARED_MEMORY", shared)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    kept = set()
+    for pid in (child.pid, os.getppid()):
+        folder, semaphore = temporary / f"poolcrawl-{pid}-x", shared / f"sem.poolcrawl-{pid}-y"
+        folder.mkdir(parents=True)
+        (folder / "listener").touch()
+        shared.mkdir(exist_ok=True)
+        semaphore.touch()
+        kept = {folder, semaphore}
+    for pid in (os.getppid(), child.pid):
+        (tmp_path / "crawl.db-lock").write_text(f"{pid}\n")
+        held = LedgerLock(tmp_path / "crawl.db")
+        held.acquire()
+        held.release()
+    assert {*shared.iterdir(), *temporary.iterdir()} == kept
 
 
 def test_a_file_system_without_locks_is_no_other_crawl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

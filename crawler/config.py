@@ -59,6 +59,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     durability: Literal["process", "power"] = "process"
     page_deadline_seconds: Annotated[float, Meta(gt=0)] = 60.0
     stall_seconds: Annotated[float, Meta(gt=0)] = 60.0
+    worker_memory_mb: _Count = 1_024
+    memory_mb: _Count = 0
     worker_setup: str = ""
     # what is extracted, and said
     parse: str = ""

@@ -54,6 +54,7 @@ from crawler.model import (
 )
 from crawler.pools import Life, Suspects, choose_kind
 from crawler.progress import Progress
+from crawler.watchdog import MemoryWatch, Stillness
 from crawler.worker import WorkerSetup, get_pages, set_up, tear_down
 
 log = logging.getLogger("crawler")
@@ -116,6 +117,8 @@ class Crawl:
         self.outbox = Outbox()
         self.watch = Watch(config.stall_seconds)
         self.suspects = Suspects()
+        self.memory = MemoryWatch(config.worker_memory_mb, config.memory_mb)
+        self.stillness = Stillness(time.monotonic())
         self.progress = Progress(config.log_seconds)
         # Not SimpleQueue: until Python 3.13 its get(timeout) waits for ever if a signal handler outlasts the timeout.
         self.inbox: queue.Queue[_Call] = queue.Queue()
@@ -245,8 +248,10 @@ class Crawl:
         life = call.life
         life.returned(call.error, time.monotonic())
         self._settled += len(call.outcomes)
+        if call.outcomes:
+            self.stillness.moved(time.monotonic())
         for outcome in call.outcomes:
-            visit = life.held.pop((outcome.host_id, outcome.seq))
+            visit = life.take_back((outcome.host_id, outcome.seq))
             self.frontier.settle(visit, outcome, life.worker, life.generation)
             self.progress.count(outcome)
             log.debug("%s %s %s", outcome.what, outcome.status or outcome.reason, visit.url)
@@ -268,6 +273,8 @@ class Crawl:
             return
         self.counters = self.reader.counters()
         freed = self.outbox.acknowledge(self.counters.committed)
+        if freed:
+            self.stillness.moved(time.monotonic())
         # A batch may be committed before its call was settled. The call is in the inbox by now (it was put there under
         # the outbox's lock), and comes first: a visit is settled before its URL may be handed out again.
         self.drain()
@@ -287,6 +294,12 @@ class Crawl:
         for life in self.lives:
             if trouble := life.check(now, self.job.config.page_deadline_seconds):
                 log.warning("%s", trouble)
+            if life.is_worn and not life.held and not life.calls:
+                self.renew(life)
+        for trouble in self.memory.look(now, self.lives, self.consumers):
+            log.warning("%s", trouble)
+        if self.stillness.is_over(now):
+            self.explain_stillness(now)
         alive = bool(self.consumers) and self.kind.are_alive(self.consumers)
         if why := self.watch.why_replace(self.outbox, self.counters.committed, alive, now):
             self.replace_consumers(why, alive=alive)
@@ -364,7 +377,8 @@ class Crawl:
     def is_closed(self, life: Life) -> bool:
         """Tell that a worker gets no new visits now."""
         return bool(
-            self.stop_reason or life.error or life.calls >= 2 or life.is_alone or self.quarantine[life.worker]
+            self.stop_reason or life.error or life.calls >= 2 or life.is_alone or life.is_worn
+            or self.quarantine[life.worker]
             or len(self.outbox.unacked) >= MAX_UNACKED or self.outbox.bytes >= MAX_UNACKED_BYTES
         )  # fmt: skip
 
@@ -387,6 +401,22 @@ class Crawl:
         )  # fmt: skip
         mark = kind.mark()
         return Life(worker, generation, kind.executor(set_up, (setup, mark)), mark, tear_down)
+
+    def renew(self, life: Life) -> None:
+        """Replace a life that has grown too large; it holds nothing and no call is under way."""
+        with self.outbox.lock:
+            life.is_retired = True
+        life.end()
+        self.lives[life.worker] = self.start_worker(life.worker)
+
+    def explain_stillness(self, now: float) -> None:
+        """Say what is waited for; where nothing could come, let the frontier look at the whole ledger again."""
+        text = self.stillness.explain(now, self.lives, len(self.outbox.unacked), self.frontier.next_up())
+        if text:
+            log.warning("%s", text)
+        elif self.reader.has_queued():
+            log.warning("nothing is under way, though URLs are queued: looking for their hosts again")
+            self.frontier.look_again()
 
     def retire(self, life: Life) -> None:
         """Replace a life whose calls are all back; what it held is given back, or ended if it keeps killing."""

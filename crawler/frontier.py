@@ -152,6 +152,17 @@ class Frontier:
         """Return when the next host may be asked, on the frontier's clock; None if none is waiting."""
         return self._heap[0][0] if self._heap else None
 
+    def next_up(self) -> tuple[float, str] | None:
+        """Return when the next host may be asked, and its name; None if none is waiting."""
+        return (self._heap[0][0], self._hosts[self._heap[0][1]].name) if self._heap else None
+
+    def look_again(self) -> None:
+        """Read from the ledger anew which hosts have work: to be on the safe side."""
+        for host in list(self._hosts.values()):
+            host.drained = False
+            self._schedule(host)
+        self._paged_to = 0
+
     def rules(self, visits: Iterable[Visit], generation: str) -> list[HostRules]:
         """Return the robots rules that this worker needs for these visits and was not told yet."""
         found = []

@@ -24,6 +24,7 @@ from crawler.errors import LedgerInUse, StorageError
 
 HOLDER_SECONDS = 0.2
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (where Linux keeps named semaphores)
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 GONE_SECONDS = 5.0  # how long a SIGKILL may take
 
 
@@ -87,7 +88,7 @@ class LedgerLock:
 
     def _sweep(self) -> None:
         lines = [line.split(" ", 2) for line in self._signed().decode(errors="replace").splitlines()]
-        signed = [(int(words[0]), *words[1:]) for words in lines if len(words) == 3 and words[0].isdecimal()]
+        signed = [(int(words[0]), words[1], words[2]) for words in lines if len(words) == 3 and words[0].isdecimal()]
         kill(pid for pid, _, born in signed if birth(pid) == born)
         for pid, role, _ in signed:
             if role == "coordinator" and pid != os.getpid() and is_gone(pid):
@@ -166,6 +167,13 @@ def birth(pid: int) -> str:
         return "" if Path("/proc/self/stat").exists() else _birth_by_ps(pid)
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else fields[19]
+
+
+def resident_bytes(pid: int) -> int:
+    """Return what a process has in memory; 0 if it has ended, or where there is no /proc."""
+    with contextlib.suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    return 0
 
 
 def _birth_by_ps(pid: int) -> str:

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.errors import UsageError
-from crawler.lock import is_gone, kill, sign_in, trace_name
+from crawler.lock import is_gone, kill, resident_bytes, sign_in, trace_name
 from crawler.model import Visit, VisitId
 
 CLOSE_AFTER_SECONDS = 0.5  # a worker is dead and its calls are still open: it died while it wrote a result
@@ -247,6 +247,8 @@ class Life:
         self.error = ""  # why no more calls are made
         self.is_retired = False
         self._since = 0.0  # when the call under way began
+        self.handed_at: dict[VisitId, float] = {}  # when each visit that is held was handed out
+        self.is_worn = False  # has grown too large: gets no more visits, and is replaced when it holds none
         self._pids: set[int] = set()
         self._dead_since = 0.0
         self._writer_closed = False
@@ -259,7 +261,14 @@ class Life:
         if self.calls == 0:
             self._since = now
         self.calls += 1
-        self.held.update((visit.id, visit) for visit in visits)
+        for visit in visits:
+            self.held[visit.id] = visit
+            self.handed_at[visit.id] = now
+
+    def take_back(self, visit_id: VisitId) -> Visit:
+        """Return a visit whose outcome is there, and hold it no longer."""
+        del self.handed_at[visit_id]
+        return self.held.pop(visit_id)
 
     def pause(self, host_id: int) -> None:
         """Let the next call give back what waits for a host that failed, if anything does."""
@@ -296,6 +305,22 @@ class Life:
             kill(pids)
             return f"worker {self.worker} did not come back from a call for {deadline_seconds:g} s and was killed"
         return ""
+
+    def check_memory(self, limit_bytes: int) -> str:
+        """Look at what the worker's process has in memory; above the limit it is worn, at twice that it is killed.
+
+        Returns what is done about it, if anything is. Called about once a second.
+        """
+        size = max(map(resident_bytes, self.pids()), default=0)
+        if not limit_bytes or size <= limit_bytes:
+            return ""
+        if size > 2 * limit_bytes:
+            kill(self.pids())
+            return f"worker {self.worker} has {size >> 20:,} MB in memory and was killed"
+        if self.is_worn:
+            return ""
+        self.is_worn = True
+        return f"worker {self.worker} has {size >> 20:,} MB in memory: it is replaced when its visits have come back"
 
     def pids(self) -> set[int]:
         """Return the pids that this pool has had so far."""

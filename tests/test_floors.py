@@ -12,7 +12,7 @@ FLOORS = [
     {"model", "errors"},
     {"urls", "scope", "robots", "politeness", "parse", "extract", "offers", "harvest"},
     {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder"},
-    {"pools", "worker", "consumer"},
+    {"pools", "worker", "consumer", "watchdog"},
     {"engine", "session"},
     {"__init__", "__main__", "cli", "bench", "commands", "arguments", "export", "pager"},
 ]

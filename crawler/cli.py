@@ -93,7 +93,8 @@ def _crawl(words: list[str]) -> int:
     _warn(config)
     transports.check(config)
     # Starts the fork server, which imports what workers need while this process imports the rest and opens the ledger.
-    pools.choose_kind(config.workers(), config.start_method, transports.modules(config))
+    with pools.limits_explained():
+        pools.choose_kind(config.workers(), config.start_method, transports.modules(config))
     from crawler import report, session
     from crawler.engine import Stop
     from crawler.seeds import read_seeds

@@ -52,7 +52,7 @@ from crawler.model import (
     RobotsRow,
     Visit,
 )
-from crawler.pools import Life, Suspects, choose_kind
+from crawler.pools import Life, Suspects, choose_kind, most_requests
 from crawler.progress import Progress
 from crawler.watchdog import MemoryWatch, Stillness
 from crawler.worker import WorkerSetup, get_pages, set_up, tear_down
@@ -127,6 +127,12 @@ class Crawl:
         self.consumers: list[Any] = []
         self.q: Any = None
         self.hungry = self.has_room = True
+        self._most_requests = most_requests()
+        if self._most_requests * self.workers < config.concurrency:
+            log.warning(
+                "no more than %s requests will be in flight: so many file descriptors (ulimit -n) are there",
+                self._most_requests * self.workers,
+            )
         self._crawl_id = uuid.uuid4().hex
         self._lives_begun = self._start_deaths = self._start_failures = 0
         self._supervised_at = self._stopped_at = self._counted_at = 0.0
@@ -368,7 +374,7 @@ class Crawl:
     def in_flight(self, worker: int) -> int:
         """Return a worker's share of the requests that may be in flight."""
         share, rest = divmod(self.job.config.concurrency, self.workers)
-        return share + (worker < rest)
+        return min(share + (worker < rest), self._most_requests)
 
     def capacity(self, worker: int) -> int:
         """Return how many visits a worker may hold."""

@@ -12,23 +12,25 @@ Everything here runs in the coordinator, but for `enter_child`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import queue
+import resource
 import shutil
 import signal
 import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
-from crawler.errors import UsageError
+from crawler.errors import CrawlerError, UsageError
 from crawler.lock import is_gone, kill, resident_bytes, sign_in, trace_name
 from crawler.model import Visit, VisitId
 
@@ -40,12 +42,62 @@ EXIT_UNGUARDED = 73
 PRELOAD = ["crawler.worker", "crawler.consumer"]
 
 
+RESERVED_FILES = 48  # of a process: for its libraries, pipes, and the ledger
+_USED_UP = {
+    errno.EMFILE: "file descriptors for this process (ulimit -n)",
+    errno.ENFILE: "file descriptors on this machine",
+    errno.EAGAIN: "processes or threads (ulimit -u)",
+    errno.ENOMEM: "memory",
+}
+
+
+@contextlib.contextmanager
+def limits_explained() -> Iterator[None]:
+    """Turn what the system says when something is used up into a sentence.
+
+    Raises:
+        CrawlerError: names what there is too little of.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _USED_UP:
+            raise
+        raise CrawlerError(
+            f"there are too few {_USED_UP[error.errno]}: allow more, or use fewer --processes; "
+            "the same command continues"
+        ) from error
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        raise CrawlerError(
+            f"there is too little memory, or there are too few {_USED_UP[errno.EAGAIN]}: allow more, or use fewer "
+            "--processes; the same command continues"
+        ) from error
+    except MemoryError as error:
+        raise CrawlerError("there is too little memory: use fewer --processes; the same command continues") from error
+
+
+def most_requests() -> int:
+    """Return how many requests a worker may have in flight, by the file descriptors that it may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if most == resource.RLIM_INFINITY else max(1, most - RESERVED_FILES)
+
+
+def _allow_files() -> None:
+    """Let this process, a child of ours, have as many files open as it may."""
+    with contextlib.suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def enter_child(lock_file: Path, role: str) -> None:
     """Make a child process of ours safe to leave alone: it ignores Ctrl-C, signs in, and dies with its parent.
 
     Not PR_SET_PDEATHSIG, which follows the parent's *thread*.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _allow_files()
     if sys.stderr is None:  # closed in the parent: tracebacks and faulthandler need one
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  (for as long as the process)
     parent = multiprocessing.parent_process()

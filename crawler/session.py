@@ -27,6 +27,7 @@ from crawler.extract import load_hook
 from crawler.ledger import opening, schema
 from crawler.ledger.opening import SeedRow
 from crawler.lock import LedgerLock
+from crawler.pools import limits_explained
 from crawler.report import Report
 from crawler.scope import Scope
 from crawler.seeds import Seed, read_seeds
@@ -112,7 +113,7 @@ def run(
     """
     config, function = _choose_hook(config, hook)
     _check(config)
-    with ExitStack() as stack:
+    with limits_explained(), ExitStack() as stack:
         lock = LedgerLock(ledger)
         lock.acquire()
         stack.callback(lock.release)

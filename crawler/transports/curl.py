@@ -28,7 +28,7 @@ from crawler.transports import Request, request_headers
 from crawler.transports.body import accepted_codings
 from crawler.transports.failures import Failure, escaped
 from crawler.transports.guard import Guard
-from crawler.transports.limits import HOSTS_PER_REQUEST
+from crawler.transports.limits import most_connections
 from crawler.transports.transfer import Drain, Transfer
 
 _STALLED_SECONDS: Final = 0.25  # the pump was away for longer than this: its transfers get the time back
@@ -63,7 +63,7 @@ class CurlTransport:
             (f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in headers.items()
         ]
         self._multi = multi = pycurl.CurlMulti()
-        multi.setopt(pycurl.M_MAXCONNECTS, HOSTS_PER_REQUEST * capacity)
+        multi.setopt(pycurl.M_MAXCONNECTS, most_connections(capacity))
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         # epoll, or poll where there is none: they differ in the unit of their time-out alone.

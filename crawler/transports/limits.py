@@ -1,24 +1,34 @@
 """What every transport holds requests and responses against: which targets are sent, which headers and bodies read.
 
-Pure: knows no socket, no library and no thread.
+Knows no socket, no library and no thread.
 """
 
 from __future__ import annotations
 
 import re
+import resource
 from typing import Final
 
 from crawler.transports.failures import Failure
 
 MAX_DRAIN_BYTES: Final = 16_384  # of an unwanted body, to keep its connection: cheaper than a new one
 DRAIN_SECONDS: Final = 0.1
-HOSTS_PER_REQUEST: Final = 8  # idle connections that are kept, for each request that may be in flight
+_IDLE_PER_REQUEST: Final = 8  # connections that are kept, for each request that may be in flight,
+_SPARED_FILES: Final = 64  # as far as there are file descriptors: these are for others
 _MAX_HEADERS: Final = 200  # http.client stops at 100 already
 _MAX_HEADER_CHARS: Final = 65_536
 _HTML_TYPES: Final = ("", "text/html", "application/xhtml+xml")  # "": a page without a type is mostly a page
 _TARGET: Final = re.compile(r"/[\x21-\x7e]*")
 
 Headers = tuple[tuple[str, str], ...]
+
+
+def most_connections(capacity: int) -> int:
+    """Return how many connections a worker keeps, idle ones included, that has so many requests in flight at most."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _IDLE_PER_REQUEST * capacity
+    return max(capacity, min(_IDLE_PER_REQUEST * capacity, files - _SPARED_FILES))
 
 
 def check_target(target: str) -> None:

@@ -45,12 +45,12 @@ from crawler.transports.failures import Row, explain
 from crawler.transports.guard import Guard
 from crawler.transports.limits import (
     DRAIN_SECONDS,
-    HOSTS_PER_REQUEST,
     MAX_DRAIN_BYTES,
     Headers,
     check_headers,
     check_target,
     is_wanted,
+    most_connections,
 )
 from crawler.transports.wire import Flight, Pools, board, current
 
@@ -131,7 +131,7 @@ class RequestsTransport:
         self._config = config
         self._guard = Guard(config.allow_private)
         self._headers = CaseInsensitiveDict(request_headers(config, accepted_codings()))
-        adapter = _Adapter(Pools(HOSTS_PER_REQUEST * capacity, capacity, certifi.where()))
+        adapter = _Adapter(Pools(most_connections(capacity), capacity, certifi.where()))
         self._session = requests.Session()
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -202,13 +202,15 @@ class RequestsTransport:
                 return flight.deadline
             del self._flights[flight]
             flight.end()
-            text = f"no whole answer within {self._config.timeout_seconds:g} s: {flight.phase}"
-            self._answers.append(_answer(flight, "timeout", text, asked=True))
+            self._answers.append(_answer(flight, "timeout", self._describe_timeout(flight), asked=True))
             if flight.boarded:
                 flight.lost = True
                 self._lost += 1
                 self._hire_if_short()
         return math.inf
+
+    def _describe_timeout(self, flight: Flight) -> str:
+        return f"no whole answer within {self._config.timeout_seconds:g} s: {flight.phase}"
 
     def _hire_if_short(self) -> None:
         """Start a thread if an order has none. Called with `_changed` held."""
@@ -232,6 +234,8 @@ class RequestsTransport:
         with self._changed:
             if flight in self._flights:
                 del self._flights[flight]
+                if answer.reason == "timeout":  # the socket's own, a moment before ours
+                    answer = answer._replace(error=self._describe_timeout(flight))
                 self._answers.append(answer)
                 self._changed.notify()
             self._lost -= flight.lost

@@ -13,7 +13,7 @@ LABEL org.opencontainers.image.title="poolcrawl" \
 RUN useradd --uid 10001 --create-home crawler && install --directory --owner=crawler /ledgers
 COPY --from=build /opt/poolcrawl /opt/poolcrawl
 ENV PATH=/opt/poolcrawl/bin:$PATH PYTHONUNBUFFERED=1
-USER crawler
+USER 10001
 WORKDIR /ledgers
 VOLUME /ledgers
 # In exec form, so that `docker stop` reaches the crawler itself: SIGTERM lets what is in flight end, and commits.

@@ -112,15 +112,27 @@ def test_the_readme_names_the_pythons_that_the_metadata_does() -> None:
     assert f"Python {classified[0]} or newer" in (ROOT / "README.md").read_text()
 
 
-def test_the_image_is_given_all_that_the_wheel_is_made_of_and_runs_as_an_ordinary_user() -> None:
+def test_the_image_is_given_all_that_the_wheel_is_made_of(built: Path, tmp_path: Path) -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     given = {line[1:] for line in ignored if line.startswith("!")}
     assert "*" in ignored
     assert given == {"crawler", "pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]}
+    for name in given:
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    build = "import sys; from hatchling import build as b; b.build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, "dist"], cwd=tmp_path, check=True, capture_output=True)
+    with (
+        zipfile.ZipFile(tmp_path / "dist" / f"{NAME}-py3-none-any.whl") as from_these,
+        zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as from_all,
+    ):
+        assert set(from_these.namelist()) == set(from_all.namelist())
+
+
+def test_the_image_runs_the_crawler_itself_as_an_ordinary_user() -> None:
     recipe = (ROOT / "Dockerfile").read_text()
     last_stage = recipe.rpartition("\nFROM ")[2].splitlines()
-    assert 'ENTRYPOINT ["poolcrawl"]' in last_stage  # in exec form: the crawler itself gets the signals
-    assert [line for line in last_stage if line.startswith("USER")] == ["USER crawler"]
+    assert 'ENTRYPOINT ["poolcrawl"]' in last_stage  # in exec form: signals reach the crawler
+    assert [line for line in last_stage if line.startswith("USER")] == ["USER 10001"]
 
 
 def _pages(ledger: Path) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from crawler import Config
+from crawler.commands import COMMANDS
 from crawler.ledger import schema
 from crawler.model import REASONS
 from crawler.report import status
@@ -19,7 +20,9 @@ from crawler.report import status
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
-LEDGER, CONFIG, COMMAND_LINE = ((DOCS / name).read_text() for name in ("ledger.md", "config.md", "command-line.md"))
+LEDGER, CONFIG, COMMAND_LINE, LOOKING_UP = (
+    (DOCS / name).read_text() for name in ("ledger.md", "config.md", "command-line.md", "looking-things-up.md")
+)
 
 
 def _rows(text: str, heading: str) -> list[list[str]]:
@@ -59,15 +62,18 @@ def test_the_config_page_says_what_config_toml_says() -> None:
     }
 
 
-@pytest.mark.parametrize("command", [(), ("status",), ("bench",)], ids=lambda words: " ".join(words) or "crawl")
-def test_every_flag_of_a_command_is_documented(command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_and_each_of_its_flags_is_documented(command: str) -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "crawler", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+        [sys.executable, "-m", "crawler", *filter(None, [command]), "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
     flags = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", shown.split("options:", 1)[1]))
-    documented = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", f"{CONFIG} {COMMAND_LINE}"))
+    tables = [line for line in f"{CONFIG}\n{COMMAND_LINE}\n{LOOKING_UP}".splitlines() if line.startswith("|")]
+    documented = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", "\n".join(tables)))
     assert flags >= {"-h", "--help"}
     assert flags <= documented, flags - documented
+    assert not command or any(f"`{command}`" in line for line in tables)
 
 
 def test_the_reasons_table_is_the_closed_list() -> None:

@@ -42,6 +42,11 @@ def test_dots_in_an_output_stand_for_lines_or_for_the_rest_of_one() -> None:
     assert not matches("at 12:31\nc\n", "at ...\nb\n")
 
 
+def test_the_columns_of_an_output_may_have_another_width() -> None:
+    assert matches("url    n\n-----  --\nabcde  10\n", "url   n\n----  --\nabcde  10\n")
+    assert not matches("url    n\nabcde  10\n", "url  n\nabcde  11\n")
+
+
 def _is_shown_only(block: Block) -> bool:
     # What .ci/run does on a bare machine: the README's two commands, each with its own set-up.
     return not block.marks.keys().isdisjoint(("not run", "crawl command", "test command"))

@@ -15,19 +15,23 @@ from crawler.errors import CrawlerError, LedgerInUse, StorageError, UsageError
 if TYPE_CHECKING:
     from crawler.engine import Stop
     from crawler.extract import Follow, Page
-    from crawler.report import Report
+    from crawler.report import ItemRecord, LinkRecord, PageRecord, Report, UrlRecord
     from crawler.session import crawl
 
 __all__ = [
-    "Config", "CrawlerError", "Follow", "LedgerInUse", "Page", "Report", "Stop", "StorageError", "UsageError",
-    "__version__", "crawl",
+    "Config", "CrawlerError", "Follow", "ItemRecord", "LedgerInUse", "LinkRecord", "Page", "PageRecord", "Report",
+    "Stop", "StorageError", "UrlRecord", "UsageError", "__version__", "crawl",
 ]  # fmt: skip
 
 _LATE = {
     "Follow": "crawler.extract",
+    "ItemRecord": "crawler.report",
+    "LinkRecord": "crawler.report",
     "Page": "crawler.extract",
+    "PageRecord": "crawler.report",
     "Report": "crawler.report",
     "Stop": "crawler.engine",
+    "UrlRecord": "crawler.report",
     "crawl": "crawler.session",
 }
 

@@ -1,10 +1,16 @@
-"""`python -m crawler`: see `cli`."""
+"""`python -m crawler` and the program `poolcrawl`: see `cli`."""
 
 from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":
-    from crawler.cli import main  # here: each child imports this module again, and has no use for a command line
 
+def main() -> int:
+    """Run the command line, and return its exit code."""
+    from crawler import cli  # here: each child imports the main module again, and has no use for a command line
+
+    return cli.main()
+
+
+if __name__ == "__main__":
     sys.exit(main())

@@ -144,7 +144,7 @@ def _reading(ledger: Path) -> Iterator[Any]:
 
 
 def status(ledger: Path) -> dict[str, Any]:
-    """Read where a crawl stands, running or not. The keys are an interface, documented in the README.
+    """Read where a crawl stands, running or not. The keys are an interface, documented in docs/command-line.md.
 
     Raises:
         UsageError, StorageError: it is no ledger, or cannot be read.

@@ -1,8 +1,7 @@
-"""The docs say what is so: each config key, flag, reason, column and exit code; each example runs."""
+"""The docs say what is so: each config key, flag, reason, view, column and exit code (each example: test_examples)."""
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 import subprocess
@@ -13,23 +12,37 @@ from pathlib import Path
 import pytest
 
 from crawler import Config
+from crawler.commands import COMMANDS
 from crawler.ledger import schema
 from crawler.model import REASONS
 from crawler.report import status
-from tests.site import Site
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
+LEDGER, CONFIG, COMMAND_LINE, LOOKING_UP = (
+    (DOCS / name).read_text() for name in ("ledger.md", "config.md", "command-line.md", "looking-things-up.md")
+)
 
 
-def _rows(heading: str) -> list[list[str]]:
-    """The cells of the first table after a heading."""
-    table = README.split(heading, 1)[1].split("|\n|---", 1)[1].split("\n\n", 1)[0]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[1:]]
+def _rows(text: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table after a heading."""
+    assert text.count(heading) == 1, heading
+    return _cells(text.split(heading, 1)[1].split("|\n|---", 1)[1].split("\n\n", 1)[0])
 
 
-def test_the_config_table_has_every_key_with_its_default() -> None:
-    documented = {cells[0].strip("` "): cells[1].strip("`") for cells in _rows("\n## Config\n")}
+def _cells(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.removeprefix("|").split(" |")] for line in table.splitlines()[1:]]
+
+
+def _config_rows() -> list[list[str]]:
+    """Return the rows of all tables of config keys."""
+    tables = CONFIG.split("| key | default | flag | meaning |\n")[1:]
+    return [row for table in tables for row in _cells(table.split("\n\n", 1)[0])]
+
+
+def test_the_config_tables_have_every_key_with_its_default() -> None:
+    documented = {cells[0].strip("`"): cells[1].strip("`") for cells in _config_rows()}
     defaults = {key: getattr(Config(), key) for key in Config.__struct_fields__}
     assert list(documented) == list(defaults)
     read = {key: tomllib.loads(f"value = {text}")["value"] for key, text in documented.items()}
@@ -42,63 +55,61 @@ def test_config_toml_has_every_key_with_its_default() -> None:
     assert read == {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
 
 
+def test_the_config_page_says_what_config_toml_says() -> None:
+    commented = re.findall(r"((?:# .+\n)+)(\w+) = ", (ROOT / "config.toml").read_text())
+    assert {cells[0].strip("`"): cells[3].replace("`", "") for cells in _config_rows()} == {
+        key: comment.removeprefix("# ").replace("\n# ", " ").strip() for comment, key in commented
+    }
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_and_each_of_its_flags_is_documented(command: str) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "crawler", *filter(None, [command]), "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    flags = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", shown.split("options:", 1)[1]))
+    tables = [line for line in f"{CONFIG}\n{COMMAND_LINE}\n{LOOKING_UP}".splitlines() if line.startswith("|")]
+    documented = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", "\n".join(tables)))
+    assert flags >= {"-h", "--help"}
+    assert flags <= documented, flags - documented
+    assert not command or any(f"`{command}`" in line for line in tables)
+
+
 def test_the_reasons_table_is_the_closed_list() -> None:
-    documented = {cells[0].strip("`"): (cells[1], cells[2].strip(" |")) for cells in _rows("The reasons:\n")}
-    assert documented == REASONS
+    rows = _rows(LEDGER, "\n## Reasons\n")
+    assert {cells[0].strip("`"): (cells[1], cells[2].strip(" |")) for cells in rows} == REASONS
 
 
-def test_the_ledger_table_has_every_column(tmp_path: Path) -> None:
+def test_the_ledger_page_has_every_view_and_column(tmp_path: Path) -> None:
     schema.create(tmp_path / "crawl.db")
     connection = sqlite3.connect(tmp_path / "crawl.db")
-    for cells in _rows("\n## The ledger\n"):
-        view = cells[0].strip("`")
-        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({view})")]
-        documented = re.findall(r"(?:^|, )([a-z0-9_]+)", re.sub(r"\([^)]*\)", "", cells[1]))
-        assert (view, documented) == (view, columns)
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('view', 'table')").fetchall()
+    public = {name for (name,) in names if not name.startswith(("_", "sqlite_"))}
+    columns = {name: [row[1] for row in connection.execute(f"PRAGMA table_info({name})")] for name in public}
     connection.close()
+    listed = [cells[0].partition("]")[0].strip("[`") for cells in _rows(LEDGER, "\n| view | a row is")]
+    assert set(listed) == public
+    assert {name: [cells[0].strip("`") for cells in _rows(LEDGER, f"\n## {name}\n")] for name in listed} == columns
 
 
 def test_the_keys_of_status_are_documented(tmp_path: Path) -> None:
     schema.create(tmp_path / "crawl.db")
-    sentence = README.split("`status --json` has the keys", 1)[1].split(".\n", 1)[0]
-    keys = [word for word in re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", sentence)) if word]
-    assert keys == list(status(tmp_path / "crawl.db"))
+    cells = " ".join(row[0] for row in _rows(COMMAND_LINE, "\n| key |"))
+    assert re.findall(r"`(\w+)`", cells) == list(status(tmp_path / "crawl.db"))
 
 
-def _example(name: str) -> str:
-    return README.split(f"<!-- example: {name} -->\n```python\n", 1)[1].split("```", 1)[0]
+def test_every_page_is_in_the_navigation_and_in_the_readme() -> None:
+    pages = {page.name for page in DOCS.glob("*.md")}
+    navigation = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
+    assert {page for part in navigation for pages in part.values() for each in pages for page in each.values()} == pages
+    assert set(re.findall(r"\]\(docs/([\w-]+\.md)", README)) == pages
 
 
-def test_the_mocked_example_runs(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(_example("mocked"))
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_mine.py")],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
-
-
-def test_the_shop_example_runs(tmp_path: Path) -> None:
-    (tmp_path / "shop.py").write_text(_example("shop"))
-    words = [sys.executable, "-m", "crawler", str(ROOT / "examples" / "bookshop"), "--parse", "shop:parse", "-q"]
-    subprocess.run(words, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, timeout=60, check=True)
-    connection = sqlite3.connect(tmp_path / "crawl.db")
-    items = [json.loads(row[0]) for row in connection.execute("SELECT item FROM items")]
-    connection.close()
-    assert {"title": "Salt Roads · The Paper Lantern", "price": "£9.95"} in items
-    assert {item["price"][0] for item in items} == {"£"}
-
-
-def test_the_library_example_runs(tmp_path: Path) -> None:
-    with Site() as site:
-        site.add_page("/")
-        (tmp_path / "mine.py").write_text(_example("library").replace("https://example.org/", site.url("/")))
-        done = subprocess.run(
-            [sys.executable, "mine.py"], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-            timeout=60, check=False,
-        )  # fmt: skip
-    state = "finished {'queued': 0, 'done': 1, 'failed': 0, 'skipped': 0}"
-    assert done.stdout.splitlines() == [state, f"{site.url('/')} 200 /"], done.stderr
+def test_what_the_readme_points_to_is_there() -> None:
+    targets = re.findall(r"\]\(([^)#]+)", README)
+    assert len(targets) > 10
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
 
 
 @pytest.mark.parametrize("marker", ["crawl command", "test command"])

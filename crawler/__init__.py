@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from crawler.extract import Follow, Page
     from crawler.report import ItemRecord, LinkRecord, PageRecord, Report, UrlRecord
     from crawler.session import crawl
+    from crawler.streaming import Stream, stream
 
 __all__ = [
     "Config", "CrawlerError", "Follow", "ItemRecord", "LedgerInUse", "LinkRecord", "Page", "PageRecord", "Report",
-    "Stop", "StorageError", "UrlRecord", "UsageError", "__version__", "crawl",
+    "Stop", "StorageError", "Stream", "UrlRecord", "UsageError", "__version__", "crawl", "stream",
 ]  # fmt: skip
 
 _LATE = {
@@ -31,8 +32,10 @@ _LATE = {
     "PageRecord": "crawler.report",
     "Report": "crawler.report",
     "Stop": "crawler.engine",
+    "Stream": "crawler.streaming",
     "UrlRecord": "crawler.report",
     "crawl": "crawler.session",
+    "stream": "crawler.streaming",
 }
 
 

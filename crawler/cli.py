@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -97,6 +97,7 @@ def _crawl(words: list[str]) -> int:
         pools.choose_kind(config.workers(), config.start_method, transports.modules(config))
     from crawler import report, session
     from crawler.engine import Stop
+    from crawler.panel.facts import Panel
     from crawler.seeds import read_seeds
 
     seeds, problems = read_seeds(arguments.seeds, sys.stdin)
@@ -113,13 +114,18 @@ def _crawl(words: list[str]) -> int:
     if arguments.fresh and ledger.exists() and not arguments.yes:
         _ask_whether_to_delete(ledger)
     stop = Stop()
-    signals = _Signals(stop)
+    terminal = _find_terminal(config, verbose=arguments.verbose)
+    progress = Panel(config, str(ledger), terminal.draw) if terminal else None
+    signals = _Signals(stop, terminal.write if terminal else _say)
     try:
-        ending = session.run(seeds, config, ledger, fresh=arguments.fresh, stop=stop)
+        control = session.Control(stop, progress)
+        ending = session.run(seeds, config, ledger, fresh=arguments.fresh, control=control)
     except KeyboardInterrupt:
         log.warning("stopped at once; nothing that was committed is lost: continue with the same command")
         return 128 + (signals.received or signal.SIGINT)
     finally:
+        if terminal:
+            terminal.close()
         signals.restore()
     return _conclude(ledger, ending.finish_reason, ending.had_ended, signals.received, quiet=arguments.quiet)
 
@@ -137,8 +143,10 @@ def _conclude(ledger: Path, finish_reason: str, had_ended: bool, signal_number: 
     results = report.seed_results(ledger)
     gave_page = any(seed.has_page for seed in results)
     if not quiet:
+        from crawler import summary
+
         with _output():
-            report.print_summary(ledger, finish_reason, had_ended, results)
+            summary.print_summary(ledger, finish_reason, had_ended, results)
     if finish_reason == INTERRUPTED:
         return 128 + (signal_number or signal.SIGINT)
     return 0 if gave_page or had_ended else NO_SEED_GAVE_A_PAGE
@@ -180,12 +188,33 @@ def _open_standard_streams() -> None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
+def _find_terminal(config: Config, *, verbose: bool) -> Any:
+    """Return the terminal for a live panel, with the log lines above it; None where lines alone are right."""
+    from crawler.panel import terminal
+
+    if verbose or not config.log_seconds or not terminal.is_fit(sys.stderr):
+        return None
+    found = terminal.Terminal(sys.stderr)
+    for handler in log.handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+            handler.setStream(found)
+            handler.addFilter(lambda record: record.name != "crawler.progress")  # the panel says it better
+    return found
+
+
+def _say(text: str) -> None:
+    """Write to standard error, from a signal handler."""
+    with contextlib.suppress(OSError):  # the terminal may be what has gone
+        os.write(2, f"\n{text}".encode())
+
+
 class _Signals:
     """Ctrl-C and its like: the first stops the crawl gently, the second at once."""
 
-    def __init__(self, stop: Any) -> None:
+    def __init__(self, stop: Any, say: Callable[[str], object]) -> None:
         self.received = 0
         self._stop = stop
+        self._say = say
         self._before = {number: signal.signal(number, self._handle) for number in _stopping_signals()}
 
     def restore(self) -> None:
@@ -200,8 +229,7 @@ class _Signals:
             raise KeyboardInterrupt
         self.received = number
         self._stop(INTERRUPTED)
-        with contextlib.suppress(OSError):  # the terminal may be what has gone
-            os.write(2, b"\nstopping: what is in flight has 10 s to end; once more to stop at once\n")
+        self._say("stopping: what is in flight has 10 s to end; once more to stop at once\n")
 
 
 def _stopping_signals() -> list[signal.Signals]:
@@ -258,7 +286,7 @@ def add_options(parser: Parser) -> None:
     group.add_argument("-s", "--set", action="append", metavar="KEY=VALUE", help="any key of the config (repeatable)")
     group.add_argument("--no-robots", action="store_true", help="do not ask for or obey robots.txt")
     group.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    group.add_argument("--no-progress", action="store_true", help="no line every few seconds")
+    group.add_argument("--no-progress", action="store_true", help="no live panel, and no line every few seconds")
 
 
 def flag_of(key: str) -> str:

@@ -53,7 +53,7 @@ from crawler.model import (
     Visit,
 )
 from crawler.pools import Life, Suspects, choose_kind, most_requests
-from crawler.progress import Progress
+from crawler.progress import Moment, Progress
 from crawler.watchdog import MemoryWatch, Stillness
 from crawler.worker import WorkerSetup, get_pages, set_up, tear_down
 
@@ -77,10 +77,16 @@ class Stop:
     """A request to end a crawl early: may be set from a signal handler or another thread."""
 
     reason = ""  # a finish_reason
+    grace_seconds = GRACE_SECONDS
 
     def __call__(self, reason: str) -> None:
-        """Ask for the end. What waits is given back at once, what is in flight has `GRACE_SECONDS`."""
+        """Ask for the end. What waits is given back at once, what is in flight has `grace_seconds`."""
         self.reason = self.reason or reason
+
+    def at_once(self, reason: str) -> None:
+        """Ask for the end without waiting for what is in flight: it stays queued in the ledger."""
+        self.grace_seconds = 0.0
+        self(reason)
 
 
 class Job(NamedTuple):
@@ -92,6 +98,7 @@ class Job(NamedTuple):
     opening: Opening
     stop: Stop
     hook: Callable[..., object] | None = None  # without processes, the parse hook may be any callable
+    progress: Progress | None = None  # None: log lines
 
 
 class _Call(NamedTuple):
@@ -119,7 +126,7 @@ class Crawl:
         self.suspects = Suspects()
         self.memory = MemoryWatch(config.worker_memory_mb, config.memory_mb)
         self.stillness = Stillness(time.monotonic())
-        self.progress = Progress(config.log_seconds)
+        self.progress = job.progress or Progress(config.log_seconds)
         # Not SimpleQueue: until Python 3.13 its get(timeout) waits for ever if a signal handler outlasts the timeout.
         self.inbox: queue.Queue[_Call] = queue.Queue()
         self.lives: list[Life] = []
@@ -259,7 +266,7 @@ class Crawl:
         for outcome in call.outcomes:
             visit = life.take_back((outcome.host_id, outcome.seq))
             self.frontier.settle(visit, outcome, life.worker, life.generation)
-            self.progress.count(outcome)
+            self.progress.count(visit, outcome)
             log.debug("%s %s %s", outcome.what, outcome.status or outcome.reason, visit.url)
             if outcome.host_failed:
                 for other in self.lives:
@@ -309,7 +316,8 @@ class Crawl:
         alive = bool(self.consumers) and self.kind.are_alive(self.consumers)
         if why := self.watch.why_replace(self.outbox, self.counters.committed, alive, now):
             self.replace_consumers(why, alive=alive)
-        self.progress.tick(self.counters, sum(len(life.held) for life in self.lives))
+        if self.progress.is_due(now):
+            self.progress.show(self.moment(), now)
 
     def dispatch(self) -> None:
         """Hand out what is due; a worker that holds visits always has a call under way."""
@@ -332,6 +340,13 @@ class Crawl:
                 life.is_alone = True
                 self.submit(life, [self.quarantine[life.worker].popleft()])
 
+    def moment(self) -> Moment:
+        """Return where the crawl stands, for people."""
+        held = [visit.clock_id for life in self.lives for visit in life.held.values()]
+        busy = set(held)
+        waiting = self.frontier.waiting_hosts(busy)
+        return Moment(self.counters, len(held), len(busy), waiting, bool(self.stop_reason))
+
     def is_busy(self) -> bool:
         """Tell whether visits come back so fast that waiting for a full batch costs nobody anything."""
         now = time.monotonic()
@@ -352,7 +367,7 @@ class Crawl:
             self._is_out_of_time = True
         if self.stop_reason:
             self._stopped_at = self._stopped_at or time.monotonic()
-            if time.monotonic() - self._stopped_at > GRACE_SECONDS:
+            if time.monotonic() - self._stopped_at >= self.job.stop.grace_seconds:
                 return self.stop_reason  # what is in flight is still queued in the ledger
         if self.outbox.unacked or any(life.held or life.calls for life in self.lives) or not self.inbox.empty():
             return ""

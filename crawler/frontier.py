@@ -19,7 +19,7 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from crawler import politeness
 from crawler.config import Config
@@ -162,6 +162,10 @@ class Frontier:
             host.drained = False
             self._schedule(host)
         self._paged_to = 0
+
+    def waiting_hosts(self, busy: Collection[int]) -> int:
+        """Return how many hosts in view wait for their time, but for the ones that are busy, given their ids."""
+        return len(self._heap) - sum(self._hosts[host_id].scheduled for host_id in busy)
 
     def rules(self, visits: Iterable[Visit], generation: str) -> list[HostRules]:
         """Return the robots rules that this worker needs for these visits and was not told yet."""

@@ -245,4 +245,5 @@ def _outcome(visit: Visit, answer: Answer, what: str, reason: str, *, has_page: 
         has_page=has_page,
         status=answer.status,
         size=len(answer.body) if answer.body is not None else 0,
+        elapsed_ms=int(answer.elapsed_seconds * 1000),
     )

@@ -123,6 +123,7 @@ class Outcome(msgspec.Struct, array_like=True):
     status: int = 0
     size: int = 0
     widened: str = ""  # the host that a seed's redirect added to the scope
+    elapsed_ms: int = 0
 
 
 class PageRow(msgspec.Struct, array_like=True):
@@ -203,6 +204,7 @@ class HostFacts(msgspec.Struct, array_like=True):
     failures: int  # in a row, since then
     retry_at: float = 0.0  # Unix time before which the host does not want to be asked
     bytes_received: int = 0
+    elapsed_ms: int = 0  # of all these requests together
 
 
 class RobotsRow(msgspec.Struct, array_like=True):

@@ -10,20 +10,19 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from crawler import lock, urls
 from crawler.ledger import schema
-from crawler.progress import readable_bytes
-
-SHOWN_SEEDS = 20
-EXAMPLE_QUERY = "select url, status, title from pages limit 10"
+from crawler.ledger.feed import Feed, PageFound
+from crawler.progress import readable_bytes, readable_duration
 
 
 class PageRecord(NamedTuple):
-    """A row of the view pages."""
+    """A row of the view pages, with the items that the parse hook made of the page."""
 
     url: str
     status: int
@@ -43,6 +42,12 @@ class PageRecord(NamedTuple):
     depth: int
     via: str | None
     item_error: str | None
+    items: tuple[dict[str, Any], ...] = ()
+
+
+def page_record(found: PageFound) -> PageRecord:
+    """Make a record of what a feed gives."""
+    return PageRecord(*found.columns)._replace(items=tuple(map(json.loads, found.items)))
 
 
 class UrlRecord(NamedTuple):
@@ -102,8 +107,9 @@ class Report:
 
     def pages(self) -> Iterator[PageRecord]:
         """Iterate over the pages, in the order they were stored."""
-        for row in self._select("pages", PageRecord._fields):
-            yield PageRecord(*row)
+        with contextlib.closing(Feed(self.ledger)) as feed:
+            while found := feed.pages():
+                yield from map(page_record, found)
 
     def urls(self) -> Iterator[UrlRecord]:
         """Iterate over all URLs, by host, in the order they were found."""
@@ -128,12 +134,12 @@ class Report:
             self._temporary = None
 
     def _select(self, view: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-        with _reading(self.ledger) as connection:
+        with reading(self.ledger) as connection:
             yield from connection.execute(f"SELECT {', '.join(columns)} FROM {view}")  # noqa: S608  (our own names)
 
 
 @contextlib.contextmanager
-def _reading(ledger: Path) -> Iterator[Any]:
+def reading(ledger: Path) -> Iterator[Any]:
     """Hold a connection that reads; what is damaged is a StorageError."""
     with schema.storage_errors(ledger):
         connection = schema.connect_read_only(ledger)
@@ -143,26 +149,40 @@ def _reading(ledger: Path) -> Iterator[Any]:
             connection.close()
 
 
+_NOT_OK = "SELECT state, reason, count(*) FROM _urls WHERE reason <> 'ok' GROUP BY state, reason"
+_NOT_200 = "SELECT status, count(*) FROM _pages WHERE status <> 200 GROUP BY status"
+
+
 def status(ledger: Path) -> dict[str, Any]:
     """Read where a crawl stands, running or not. The keys are an interface, documented in docs/command-line.md.
 
     Raises:
         UsageError, StorageError: it is no ledger, or cannot be read.
     """
-    with _reading(ledger) as connection:
+    with reading(ledger) as connection:
         execute = connection.execute
+        execute("BEGIN")  # so that all that is read below is of one moment
         run = execute("SELECT started, ended, finish_reason FROM runs ORDER BY id DESC LIMIT 1").fetchone()
         started, ended, finish_reason = run or (None, None, None)
         first = execute("SELECT min(started) FROM runs").fetchone()[0]
         totals = execute(
             "SELECT total(pages), total(items), total(item_errors), total(requests), total(bytes) FROM runs"
         ).fetchone()
+        urls_known, urls_ended = map(int, execute("SELECT total(urls), total(ended_urls) FROM runs").fetchone())
         by_state = dict.fromkeys(("queued", "done", "failed", "skipped"), 0)
         by_reason: dict[str, int] = {}
-        for state, reason, count in execute("SELECT state, reason, count(*) FROM _urls GROUP BY state, reason"):
-            by_state[state] += count
+        # What is not ok is counted by its index; the many that are come from the runs' own counters.
+        for state, reason, count in execute(_NOT_OK):
             if state != "queued":
+                by_state[state] += count
                 by_reason[reason] = by_reason.get(reason, 0) + count
+        by_state["queued"] = urls_known - urls_ended
+        if ok := urls_ended - sum(by_reason.values()):
+            by_state["done"] += ok
+            by_reason["ok"] = ok
+        statuses = dict(execute(_NOT_200).fetchall())
+        if whole := int(totals[0]) - sum(statuses.values()):
+            statuses[200] = whole
         return {
             "ledger": str(ledger),
             "state": _state(ledger, finish_reason),
@@ -172,11 +192,8 @@ def status(ledger: Path) -> dict[str, Any]:
             "ended": ended,
             "urls": by_state,
             "reasons": dict(sorted(by_reason.items())),
-            "statuses": {
-                str(code): count
-                for code, count in execute("SELECT status, count(*) FROM _pages GROUP BY status ORDER BY status")
-            },
-            "hosts": execute("SELECT count(DISTINCT host_id) FROM _urls").fetchone()[0],
+            "statuses": {str(code): statuses[code] for code in sorted(statuses)},
+            "hosts": execute("SELECT count(*) FROM _hosts WHERE next_seq > 0").fetchone()[0],
             **dict(zip(("pages", "items", "item_errors", "requests", "bytes"), map(int, totals), strict=True)),
         }
 
@@ -209,7 +226,7 @@ WHERE s.fingerprint = ?
 
 def seed_results(ledger: Path) -> list[SeedResult]:
     """Read how each seed ended."""
-    with _reading(ledger) as connection:
+    with reading(ledger) as connection:
         found = []
         key = schema.read_key(connection)
         for (url,) in connection.execute("SELECT url FROM seeds"):
@@ -219,38 +236,17 @@ def seed_results(ledger: Path) -> list[SeedResult]:
         return found
 
 
-def print_summary(ledger: Path, finish_reason: str, had_ended: bool, seeds: list[SeedResult]) -> None:
-    """Print what ends a crawl on standard output: counts, seeds without a page, what to do next."""
-    console = make_console()
-    print_status(ledger, console)
-    without = [seed for seed in seeds if not seed.has_page and seed.state != "queued"]
-    for seed in without[:SHOWN_SEEDS]:
-        console.print(printable(f"seed without a page: {seed.url} {seed.reason} {seed.error}".rstrip()), markup=False)
-    if len(without) > SHOWN_SEEDS:
-        console.print(f"and {len(without) - SHOWN_SEEDS:,} more seeds without a page")
-    for line in _next_steps(ledger, finish_reason, had_ended):
-        console.print(line, markup=False)
+def print_status(ledger: Path, console: Any = None, facts: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Print where a crawl stands as a table, and return its `status`.
 
-
-def _next_steps(ledger: Path, finish_reason: str, had_ended: bool) -> list[str]:
-    query = f"look into it: sqlite3 {ledger} '{EXAMPLE_QUERY}'"
-    if finish_reason == "interrupted":
-        return ["interrupted: continue with the same command"]
-    if finish_reason == "max-time":
-        return ["the time is up: the same command continues", query]
-    if finish_reason == "max-pages":
-        return ["ended on --max-pages: the same command with a larger number continues", query]
-    if had_ended:
-        return ["this crawl had finished before: nothing was asked; --fresh starts over, other seeds are added", query]
-    return [query]
-
-
-def print_status(ledger: Path, console: Any = None) -> None:
-    """Print where a crawl stands as a table."""
+    Args:
+        console: None means standard output.
+        facts: its `status`, if that is known.
+    """
     from rich.table import Table
 
     console = console or make_console()
-    facts = status(ledger)
+    facts = facts or status(ledger)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
     table.add_column()
@@ -264,19 +260,33 @@ def print_status(ledger: Path, console: Any = None) -> None:
     table.add_row("hosts", "", f"{facts['hosts']:,}")
     table.add_row("requests", readable_bytes(facts["bytes"]), f"{facts['requests']:,}")
     console.print(table)
-    ended = f" ({facts['finish_reason']}, {facts['ended']})" if facts["ended"] else ""
-    console.print(f"ledger: {ledger}, {facts['state']}{ended}", markup=False)
+    console.print(f"ledger: {ledger}, {_ending(facts)}", markup=False)
+    return facts
 
 
-def make_console() -> Any:
-    """Make a console that prints as wide as it must, and lets a broken pipe be the caller's business."""
+def _ending(facts: dict[str, Any]) -> str:
+    """Return how the last run ended, and how long it took, in words."""
+    state, reason = facts["state"], facts["finish_reason"]
+    if not facts["ended"]:
+        return str(state)
+    seconds = (datetime.fromisoformat(facts["ended"]) - datetime.fromisoformat(facts["started"])).total_seconds()
+    why = "" if reason == state else f"{reason}, "
+    return f"{state} after {readable_duration(max(seconds, 0.0))} ({why}{facts['ended'].partition('.')[0]}Z)"
+
+
+def make_console(file: Any = None) -> Any:
+    """Make a console that prints as wide as it must, and lets a broken pipe be the caller's business.
+
+    Args:
+        file: takes what is meant for a terminal; None means standard output, whatever that is.
+    """
     from rich.console import Console
 
     class PlainConsole(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # rich would end the program, with exit code 1
 
-    return PlainConsole(highlight=False, soft_wrap=True)
+    return PlainConsole(file=file, force_terminal=file is not None or None, highlight=False, soft_wrap=True)
 
 
 def printable(text: str) -> str:

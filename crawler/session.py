@@ -28,6 +28,7 @@ from crawler.ledger import opening, schema
 from crawler.ledger.opening import SeedRow
 from crawler.lock import LedgerLock
 from crawler.pools import limits_explained
+from crawler.progress import Progress
 from crawler.report import Report
 from crawler.scope import Scope
 from crawler.seeds import Seed, read_seeds
@@ -37,6 +38,13 @@ from crawler.urls import split
 log = logging.getLogger("crawler")
 
 Hook = Callable[..., object]
+
+
+class Control(NamedTuple):
+    """What the caller holds while a crawl runs."""
+
+    stop: Stop | None = None
+    progress: Progress | None = None  # who shows how it is getting on; None: log lines
 
 
 class Ending(NamedTuple):
@@ -73,20 +81,10 @@ def crawl(
         CrawlerError: the crawl cannot go on.
     """
     config = config or Config()
-    if isinstance(seeds, str):
-        raise UsageError(f"seeds must be a list of URLs, not one text: [{seeds!r}]")
-    found, problems = _read(seeds)
-    if problems:
-        raise UsageError("; ".join(problems))
-    if not found:
-        raise UsageError("there is no seed: name at least one URL")
-    temporary = None
-    path = Path(ledger or config.ledger) if ledger or config.ledger else None
-    if path is None:
-        temporary = Path(tempfile.mkdtemp(prefix="poolcrawl-"))
-        path = temporary / "crawl.db"
+    found = read_words(seeds)
+    path, temporary = choose_ledger(ledger or config.ledger)
     try:
-        ending = run(found, config, path, hook=parse, stop=stop)
+        ending = run(found, config, path, hook=parse, control=Control(stop))
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -101,7 +99,7 @@ def run(
     *,
     hook: str | Hook | None = None,
     fresh: bool = False,
-    stop: Stop | None = None,
+    control: Control = Control(),  # noqa: B008  (it is immutable)
 ) -> Ending:
     """Run a crawl on a ledger, from its lock to its last connection.
 
@@ -111,8 +109,7 @@ def run(
     Raises:
         UsageError, StorageError, CrawlerError: as `crawl`.
     """
-    config, function = _choose_hook(config, hook)
-    _check(config)
+    config, function = check(config, hook)
     with limits_explained(), ExitStack() as stack:
         lock = LedgerLock(ledger)
         lock.acquire()
@@ -129,34 +126,57 @@ def run(
             return Ending(begun.ended, True)
         if begun.new_seeds:
             log.info("%s new seed%s", f"{begun.new_seeds:,}", "" if begun.new_seeds == 1 else "s")
-        crawl = Crawl(Job(ledger, lock.path, config, begun, stop or Stop(), function))
+        crawl = Crawl(Job(ledger, lock.path, config, begun, control.stop or Stop(), function, control.progress))
         if crawl.counters.ended_urls:
             pages = f"{crawl.counters.pages:,} page{'' if crawl.counters.pages == 1 else 's'}"
             log.info("continuing: %s, %s queued", pages, f"{crawl.counters.queued:,}")
         return Ending(crawl.run(), False)
 
 
-def _read(seeds: Iterable[str]) -> tuple[list[Seed], list[str]]:
+def read_words(seeds: str | Iterable[str]) -> list[Seed]:
+    """Read the seeds that a program names.
+
+    Raises:
+        UsageError: names those that cannot be used.
+    """
+    if isinstance(seeds, str):
+        raise UsageError(f"seeds must be a list of URLs, not one text: [{seeds!r}]")
     words = list(seeds)
     for word in words:
         if not isinstance(word, str):
             raise UsageError(f"a seed must be text, not {type(word).__name__}: {word!r}")
     found, problems = read_seeds(words, sys.stdin)
-    return found, [f"{problem.text}: {problem.message}" for problem in problems]
+    if problems:
+        raise UsageError("; ".join(f"{problem.text}: {problem.message}" for problem in problems))
+    if not found:
+        raise UsageError("there is no seed: name at least one URL")
+    return found
 
 
-def _check(config: Config) -> None:
+def choose_ledger(ledger: str | Path) -> tuple[Path, Path | None]:
+    """Return a ledger's path, and, if no name is given (""), the new temporary folder that it is in."""
+    if ledger:
+        return Path(ledger), None
+    temporary = Path(tempfile.mkdtemp(prefix="poolcrawl-"))
+    return temporary / "crawl.db", temporary
+
+
+def check(config: Config, hook: str | Hook | None = None) -> tuple[Config, Hook | None]:
     """Refuse options that cannot be used before anything is touched.
+
+    Returns the config with the hook's name in it, or the hook itself, if it may be any callable.
 
     Raises:
         UsageError: names the option.
     """
+    config, function = _choose_hook(config, hook)
     Scope(config.scope, (), config.include, config.exclude)
     Guard(config.allow_private)
     transports.check(config)
     for key in ("parse", "worker_setup"):
         if spec := getattr(config, key):
             load_hook(spec)
+    return config, function
 
 
 def _choose_hook(config: Config, hook: str | Hook | None) -> tuple[Config, Hook | None]:

@@ -300,6 +300,7 @@ class Pump:
         facts.asked += 1
         facts.asked_at = max(facts.asked_at, answer.started_at + answer.elapsed_seconds)
         facts.bytes_received += answer.wire_size or 0
+        facts.elapsed_ms += outcome.elapsed_ms
         if outcome.host_failed:
             facts.failures += 1
         else:

@@ -13,8 +13,8 @@ FLOORS = [
     {"urls", "scope", "robots", "politeness", "parse", "extract", "offers", "harvest"},
     {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder"},
     {"pools", "worker", "consumer", "watchdog"},
-    {"engine", "session"},
-    {"__init__", "__main__", "cli", "bench", "commands", "arguments", "export", "pager"},
+    {"engine", "session", "streaming"},
+    {"__init__", "__main__", "cli", "bench", "commands", "arguments", "export", "pager", "panel", "summary"},
 ]
 RULES = FLOORS[1]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "init": Command("crawler.commands.init", "start a project: config, seeds, parse hook and its test"),
     "config": Command("crawler.commands.config", "show each option's value and where it comes from"),
     "status": Command("crawler.commands.status", "show where a crawl stands, running or not"),
+    "tail": Command("crawler.commands.tail", "print pages or items as JSON lines, as they are stored"),
     "pages": Command("crawler.commands.lookup", "look up pages: what came back"),
     "urls": Command("crawler.commands.lookup", "look up URLs: every one that was seen, with its state and reason"),
     "links": Command("crawler.commands.lookup", "look up links: broken ones, and where they stand"),

@@ -14,12 +14,17 @@ def make_parser(name: str) -> Parser:
     parser = Parser(name, description="Show where a crawl stands, running or not.")
     add_ledger(parser)
     parser.add_argument("--json", action="store_true", help="as JSON, with keys that stay")
+    parser.add_argument("--watch", action="store_true", help="again and again, until the crawl ends")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the state of a crawl."""
     ledger = find_ledger(arguments.ledger)
+    if arguments.watch:
+        from crawler.commands.watch import watch
+
+        return watch(ledger, as_json=arguments.json)
     if arguments.json:
         print(json.dumps(report.status(ledger), indent=2))
     else:

@@ -63,6 +63,7 @@ CREATE TABLE _hosts (
     failures INTEGER NOT NULL DEFAULT 0,   -- in a row
     retry_at REAL NOT NULL DEFAULT 0,
     bytes INTEGER NOT NULL DEFAULT 0,
+    elapsed_ms INTEGER NOT NULL DEFAULT 0, -- of all requests together
     robots_verdict TEXT NOT NULL DEFAULT '',
     robots_tries INTEGER NOT NULL DEFAULT 0,
     robots_status INTEGER NOT NULL DEFAULT 0,
@@ -94,6 +95,8 @@ CREATE TABLE _urls (
     PRIMARY KEY (host_id, seq)
 ) WITHOUT ROWID;
 CREATE INDEX _urls_ready ON _urls (host_id, attempts, seq) WHERE state = 'queued';
+-- What is worth counting and listing at a crawl's end; the many that are simply ok are not in it.
+CREATE INDEX _urls_not_ok ON _urls (state, reason) WHERE reason <> 'ok';
 
 -- The sieve: the answer to "seen before?", asked for thousands of links at once, in the order of the fingerprints.
 CREATE TABLE _seen (
@@ -127,6 +130,7 @@ CREATE TABLE _parked (
 );
 CREATE INDEX _parked_by_host ON _parked (host);
 
+-- Appended to and never deleted from: the rowids are the order of commits, which `feed` follows.
 CREATE TABLE _pages (
     host_id INTEGER NOT NULL,
     seq INTEGER NOT NULL,
@@ -156,6 +160,8 @@ CREATE TABLE _pages (
     item_error TEXT,
     UNIQUE (host_id, seq)
 );
+CREATE INDEX _pages_not_200 ON _pages (status) WHERE status <> 200;
+CREATE INDEX _pages_item_errors ON _pages (item_error) WHERE item_error IS NOT NULL;
 CREATE TABLE _items (
     host_id INTEGER NOT NULL,
     seq INTEGER NOT NULL,
@@ -188,7 +194,8 @@ SELECT h.host || u.target AS url, i.number, i.item
 FROM _items i JOIN _urls u ON u.host_id = i.host_id AND u.seq = i.seq JOIN _hosts h ON h.id = i.host_id;
 
 CREATE VIEW hosts AS
-SELECT host, named, local, widened, next_seq AS urls, asked AS requests, bytes, failures AS failures_in_a_row,
+SELECT host, named, local, widened, next_seq AS urls, asked AS requests, bytes, elapsed_ms,
+       failures AS failures_in_a_row,
        strftime('%Y-%m-%dT%H:%M:%fZ', nullif(asked_at, 0), 'unixepoch') AS asked_at,
        robots_verdict, robots_status, robots_reason, robots_tries, robots_body, crawl_delay,
        strftime('%Y-%m-%dT%H:%M:%fZ', nullif(robots_fetched_at, 0), 'unixepoch') AS robots_fetched_at

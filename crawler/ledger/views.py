@@ -10,6 +10,17 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+#: What is broken: URLs that answered 4xx, or failed, with the page they were found on. Two conditions say nothing
+#: new; by them SQLite knows the indices of what is not ok.
+BROKEN: Final = """
+    SELECT h.host || u.target AS url, p.status, u.reason, u.error, u.via_host_id, u.via_seq
+    FROM _pages p JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq JOIN _hosts h ON h.id = u.host_id
+    WHERE p.status <> 200 AND p.status >= 400 AND u.state = 'done'
+    UNION ALL
+    SELECT h.host || u.target, p.status, u.reason, u.error, u.via_host_id, u.via_seq
+    FROM _urls u JOIN _hosts h ON h.id = u.host_id LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq
+    WHERE u.reason <> 'ok' AND u.state = 'failed'"""
+
 #: name → select; each column stands in the docs
 VIEWS: Final[dict[str, str]] = {
     # Each link of each page, in scope or not: the page it stands on, where it leads, its text, its rel.
@@ -17,20 +28,21 @@ VIEWS: Final[dict[str, str]] = {
 SELECT p.url AS source, json_extract(link.value, '$.url') AS url, json_extract(link.value, '$.text') AS text,
        json_extract(link.value, '$.rel') AS rel
 FROM pages p, json_each(p.links) link""",
-    # What was asked and gave no page, or one with a status of 400 or more, once for each link to it. Where only a
-    # redirect leads to it, source is what redirects there; a seed that nothing links to has no source.
-    "broken_links": """
-WITH broken AS MATERIALIZED (
-    SELECT h.host || u.target AS url, p.status, u.reason, u.error, u.hop, u.via_host_id, u.via_seq
-    FROM _urls u JOIN _hosts h ON h.id = u.host_id LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq
-    WHERE u.state = 'failed' OR p.status >= 400
-)
-SELECT b.url, b.status, b.reason, b.error, l.source, l.text FROM links l JOIN broken b ON b.url = l.url
+    # What was asked and gave no page, or one with a status of 400 or more, once for each page that links or redirects
+    # to it: one pass over the pages' links. A seed has a row of its own, without a source.
+    "broken_links": f"""
+WITH broken AS MATERIALIZED ({BROKEN})
+SELECT b.url, b.status, b.reason, b.error, NULL AS source, NULL AS text FROM broken b WHERE b.via_host_id IS NULL
 UNION ALL
-SELECT b.url, b.status, b.reason, b.error, h.host || v.target, NULL
-FROM broken b LEFT JOIN _urls v ON v.host_id = b.via_host_id AND v.seq = b.via_seq
-LEFT JOIN _hosts h ON h.id = v.host_id
-WHERE b.hop = 'R' OR v.seq IS NULL""",
+SELECT b.url, b.status, b.reason, b.error, sh.host || s.target, nullif(l.value ->> 'text', '')
+FROM _pages p CROSS JOIN json_each(p.links) l CROSS JOIN broken b ON b.url = l.value ->> 'url'
+CROSS JOIN _urls s ON s.host_id = p.host_id AND s.seq = p.seq CROSS JOIN _hosts sh ON sh.id = p.host_id
+WHERE p.links IS NOT NULL
+UNION ALL
+SELECT b.url, b.status, b.reason, b.error, sh.host || s.target, NULL
+FROM _pages p CROSS JOIN broken b ON b.url = p.redirect_url
+CROSS JOIN _urls s ON s.host_id = p.host_id AND s.seq = p.seq CROSS JOIN _hosts sh ON sh.id = p.host_id
+WHERE p.status <> 200 AND p.redirect_url IN (SELECT url FROM broken)""",  # noqa: S608  (our own text)
     # Each redirect: the URL, its status, where it leads at once, after how many hops and where the chain ends, how that
     # end came out, and the page where the redirecting URL was found.
     "redirects": """

@@ -96,8 +96,10 @@ WHERE host IN (SELECT host FROM _hosts WHERE widened)
 _ADD_FACTS = """
 UPDATE _hosts SET asked = _hosts.asked + f.asked, asked_at = max(_hosts.asked_at, f.asked_at),
     failures = CASE WHEN f.succeeded THEN f.failures ELSE _hosts.failures + f.failures END,
-    retry_at = max(_hosts.retry_at, f.retry_at), bytes = _hosts.bytes + f.bytes
-FROM (SELECT ? AS id, ? AS asked, ? AS asked_at, ? AS succeeded, ? AS failures, ? AS retry_at, ? AS bytes) AS f
+    retry_at = max(_hosts.retry_at, f.retry_at), bytes = _hosts.bytes + f.bytes,
+    elapsed_ms = _hosts.elapsed_ms + f.elapsed_ms
+FROM (SELECT ? AS id, ? AS asked, ? AS asked_at, ? AS succeeded, ? AS failures, ? AS retry_at, ? AS bytes,
+             ? AS elapsed_ms) AS f
 WHERE _hosts.id = f.id
 """
 _SET_ROBOTS = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from crawler import Config
+from crawler import Config, cli
 from crawler.commands import COMMANDS
+from crawler.errors import CrawlerError
 from crawler.ledger import schema
 from crawler.model import REASONS
 from crawler.report import status
@@ -91,6 +93,17 @@ def test_the_ledger_page_has_every_view_and_column(tmp_path: Path) -> None:
     listed = [cells[0].partition("]")[0].strip("[`") for cells in _rows(LEDGER, "\n| view | a row is")]
     assert set(listed) == public
     assert {name: [cells[0].strip("`") for cells in _rows(LEDGER, f"\n## {name}\n")] for name in listed} == columns
+
+
+def test_the_exit_codes_table_has_every_exit_code() -> None:
+    kinds = [CrawlerError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    stopped = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    cells = " ".join(row[0] for row in _rows(COMMAND_LINE, "\n## Exit codes\n"))
+    assert {int(code) for code in re.findall(r"\d+", cells)} == {
+        0, cli.NO_SEED_GAVE_A_PAGE, *stopped, *(kind.exit_code for kind in kinds)
+    }  # fmt: skip
 
 
 def test_the_keys_of_status_are_documented(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,10 @@ def test_what_the_wheel_holds_runs(built: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as wheel:
         for name in wheel.namelist():
             wheel.extract(name, tmp_path / "installed")
-    subprocess.run(
-        [sys.executable, "-m", "crawler", str(ROOT / "examples" / "bookshop"), "-q"],
-        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "installed")}, timeout=60, check=True,
-    )  # fmt: skip
+    run = partial(subprocess.run, cwd=tmp_path, env={"PYTHONPATH": "installed"}, timeout=60, check=True)
+    place = run([sys.executable, "-c", "import crawler; print(crawler.__file__)"], capture_output=True, text=True)
+    assert place.stdout.strip() == str(tmp_path / "installed" / "crawler" / "__init__.py")
+    run([sys.executable, "-m", "crawler", str(ROOT / "examples" / "bookshop"), "-q"])
     assert _pages(tmp_path / "crawl.db") == 44
 
 

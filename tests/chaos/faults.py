@@ -53,7 +53,9 @@ def kill_fork_server(crawling: Crawling, chance: Random) -> str:
 
 def kill_resource_tracker(crawling: Crawling, chance: Random) -> str:
     trackers = [member.pid for member in crawling.members() if member.is_tracker]
-    return _hit(crawling, trackers, "the resource tracker was killed", chance, loses=False)
+    if what := _hit(crawling, trackers, "the resource tracker was killed", chance, loses=False):
+        crawling.tracker_was_killed = True  # the next one is told to forget what it never knew, and says so
+    return what
 
 
 def kill_main(crawling: Crawling, chance: Random) -> str:
@@ -163,6 +165,7 @@ STAGES: dict[str, Stage] = {
     "dispatch": Stage(COORDINATOR, "crawler.engine:Crawl.dispatch", 6),
     "replace a worker": Stage(COORDINATOR, "crawler.engine:Crawl.retire", 6),
     "replace the consumers": Stage(COORDINATOR, "crawler.engine:Crawl.replace_consumers", 4),
+    "drain: before the end batch": Stage(COORDINATOR, "crawler.engine:Crawl.end"),
     "drain: the end batch": Stage(COORDINATOR, "crawler.engine:Crawl.end", 3),
     "drain: join": Stage(COORDINATOR, "crawler.consumer:join", 3),
     "drain: close": Stage(COORDINATOR, "crawler.engine:Crawl.close", 4),

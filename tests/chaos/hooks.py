@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import resource
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -32,6 +34,29 @@ def parse(page: Page) -> Iterator[dict[str, Any]]:
 def parse_large(page: Page) -> dict[str, str]:
     """One item a page, larger than a pipe takes in one piece."""
     return {"url": page.url, "padding": "x" * 100_000}
+
+
+_HOARD: list[bytes] = []
+
+
+def parse_greedily(page: Page) -> dict[str, Any]:
+    """One item a page; the poisoned one takes all the memory that its process may have, and keeps it."""
+    if any(page.url.endswith(end) for end in _orders().poison):
+        sabotage.record(_orders().folder, sabotage.WORKER, page.url, "memory")
+        _limit_memory(10_000_000)
+        for size in (1_000_000, 10_000, 100):
+            with contextlib.suppress(MemoryError):
+                while True:
+                    _HOARD.append(bytes(size))
+    return {"url": page.url}
+
+
+def _limit_memory(more_bytes: int) -> tuple[int, int]:
+    """Let this process have so much more than now; return the limit that was."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (size + more_bytes, before[1]))
+    return before
 
 
 def loop_in_c() -> None:
@@ -88,11 +113,7 @@ def _endless(page: Page) -> Iterator[dict[str, int]]:
 
 
 def _exhaust_memory(page: Page) -> Any:
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (size + 50_000_000, before[1]))
+    before = _limit_memory(50_000_000)
     hoard: list[bytes] = []
     try:
         while True:

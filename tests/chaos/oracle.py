@@ -23,9 +23,10 @@ LEAKS_AFTER_KILLS_ARE_VIOLATIONS = False
 MOST_BYTES = 800 << 20  # of all processes together
 SLACK_SECONDS = 2.0  # how late a busy server may read, and log, what a dead process asked
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (where Linux keeps semaphores and arenas)
-#: what only ends processes that hold no visit
+#: what ends no process that holds a visit
 _HARMLESS = {"kill the resource tracker", "SIGINT", "SIGTERM", "SIGHUP"}
-_ANSWERLESS = {"freeze", "sleep", "loop"}
+#: what leaves a process that cannot answer, and is ended only later
+_ANSWERLESS = {"freeze", "sleep", "loop", "memory"}
 
 
 class Verdict(NamedTuple):
@@ -70,6 +71,7 @@ def judge(crawling: Crawling, most_seconds: float = 600.0) -> Verdict:
         *(f"lost: {url}" for url in lost),
         *(f"stored twice: {url}" for url in twice),
         *_lives(crawling),
+        *_tracebacks(crawling),
     ]
     if crawling.peak_bytes > MOST_BYTES:
         violations.append(f"{crawling.peak_bytes >> 20} MiB of memory, more than {MOST_BYTES >> 20}")
@@ -201,6 +203,15 @@ def _lives(crawling: Crawling) -> list[str]:
         for number, life in enumerate(crawling.lives, 1)
         if life.exit_code not in life.expected
     ]
+
+
+def _tracebacks(crawling: Crawling) -> list[str]:
+    """Look for what no user should read; half-made children of the dead say how they died, nobody can help that."""
+    deaths = [crash.what for crash in crashes(crawling)] + [struck.deed for struck in crawling.struck()]
+    if crawling.was_killed or crawling.tracker_was_killed or any("kill the" in w or "server" in w for w in deaths):
+        return []
+    text = (crawling.folder / "out").read_text(errors="replace")
+    return [f"a traceback: {part[:1500]}" for part in text.split("Traceback (most recent call last)")[1:]]
 
 
 def _left_behind(crawling: Crawling) -> list[str]:

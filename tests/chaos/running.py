@@ -115,6 +115,7 @@ class Crawling:
         self.peak_bytes = 0
         self.began = time.monotonic()
         self.was_killed = False  # a coordinator left behind what only itself could have removed
+        self.tracker_was_killed = False
         self._process: subprocess.Popen[bytes] | None = None
         self._expected: set[int] = set()
         self._seen_struck = 0

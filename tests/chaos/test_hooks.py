@@ -52,6 +52,17 @@ def test_a_page_that_always_kills_its_worker_ends_after_two_strikes_and_all_othe
             assert [struck.role for struck in crawling.struck()] == [WORKER] * 2 * len(deeds)
 
 
+def test_a_worker_that_runs_out_of_memory_costs_the_page_that_took_it_and_no_other() -> None:
+    options = SHORT._replace(parse="tests.chaos.hooks:parse_greedily")
+    with WebServer(seed=52, pages=PAGES) as server:
+        poison = dict.fromkeys(_plain_pages(server, 1), "memory")
+        with Crawling(server, options, poison=poison) as crawling:
+            crawling.start()
+            assert crawling.finish() == 0, crawling.output()
+            assert judge(crawling).violations == []
+            assert {struck.deed for struck in crawling.struck()} == {"memory"}
+
+
 def test_hooks_that_do_what_no_hook_should_cost_their_own_items_at_most() -> None:
     with Site() as site:
         site.add_page("/", [f"/{name}" for name in ODD])

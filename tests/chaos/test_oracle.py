@@ -175,6 +175,16 @@ def test_an_odd_exit_code_and_too_much_memory_are_told(
     assert what in told
 
 
+def test_a_traceback_is_told(crawling: Crawling) -> None:
+    out = crawling.folder / "out"
+    before = out.read_text()
+    out.write_text(before + 'Traceback (most recent call last):\n  File "engine.py", line 1\nKeyError: 1\n')
+    (told,) = judge(crawling).violations
+    out.write_text(before)
+    assert told.startswith("a traceback: ")
+    assert "KeyError: 1" in told
+
+
 def test_too_much_time_is_told(crawling: Crawling) -> None:
     (told,) = judge(crawling, most_seconds=0.001).violations
     assert told.startswith("it took")

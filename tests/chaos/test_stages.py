@@ -29,8 +29,6 @@ def crawl_through(
         struck = {(each.role, each.place, each.deed) for each in crawling.struck()}
         wanted = {(each.role, f"{each.function}+{each.line}", each.deed) for each in strikes}
         assert wanted - struck == set(), crawling.output()
-        if "kill the resource tracker" not in {strike.deed for strike in strikes}:  # it tells of what it never knew
-            assert crawling.said("Traceback") == 0, crawling.output()
         assert judge(crawling).violations == []
     return crawling
 

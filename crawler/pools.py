@@ -20,7 +20,6 @@ import resource
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.errors import CrawlerError, UsageError
-from crawler.lock import is_gone, kill, resident_bytes, sign_in, trace_name
+from crawler.lock import claim_folder, folder_prefix, is_gone, kill, resident_bytes, semaphore_prefix, sign_in
 from crawler.model import Visit, VisitId
 
 CLOSE_AFTER_SECONDS = 0.5  # a worker is dead and its calls are still open: it died while it wrote a result
@@ -111,7 +110,7 @@ def enter_child(lock_file: Path, role: str) -> None:
 def _die_with(parent: Any) -> None:
     parent.join()
     process: Any = multiprocessing.current_process()
-    if trace_name(parent.pid) in (folder := process._config.get("tempdir") or ""):
+    if folder_prefix(parent.pid) in (folder := process._config.get("tempdir") or ""):
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(71)
 
@@ -238,15 +237,18 @@ def choose_kind(workers: int, start_method: str, preload: Sequence[str] = ()) ->
 def _name_what_is_made() -> None:
     """Give the semaphores and the folder that multiprocessing makes for this process names that tell whose they are.
 
-    It removes them itself, or its resource tracker does, unless all of them are killed at once: then whoever holds the
-    ledger's lock next does (`lock.remove_traces`).
+    It removes them itself, or its resource tracker does, unless all of them are killed at once: then whoever claims a
+    folder next does (`lock.claim_folder`). A forked child goes on with its parent's.
     """
-    process: Any = multiprocessing.current_process()
-    process._config["semprefix"] = "/" + trace_name(os.getpid()).rstrip("-")
-    if process._config.get("tempdir") is None:
-        folder = tempfile.mkdtemp(prefix=trace_name(os.getpid()))
-        process._config["tempdir"] = folder
-        Finalize(None, shutil.rmtree, (folder, True), exitpriority=-100)
+    config: Any = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    if config.get("poolcrawl"):
+        return
+    folder = claim_folder()
+    config["poolcrawl"] = str(folder)
+    config["semprefix"] = "/" + semaphore_prefix(folder)
+    if config.get("tempdir") is None:
+        config["tempdir"] = str(folder)
+    Finalize(None, shutil.rmtree, (folder, True), exitpriority=-100)
 
 
 def _forget_foreign_fork_server() -> None:

@@ -14,12 +14,11 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+from crawler.lock import semaphore_prefix
 from tests.chaos.running import ORPHANS_SECONDS, RETRIES, Crash, Crawling
 from tests.chaos.sabotage import CONSUMER
 from tests.webgraph import Hit
 
-#: Turn on when killed coordinators leave no `pymp-*` folders and no semaphores behind them.
-LEAKS_AFTER_KILLS_ARE_VIOLATIONS = False
 MOST_BYTES = 800 << 20  # of all processes together
 SLACK_SECONDS = 2.0  # how late a busy server may read, and log, what a dead process asked
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (where Linux keeps semaphores and arenas)
@@ -220,17 +219,13 @@ def _left_behind(crawling: Crawling) -> list[str]:
     files = sorted(path.name for path in crawling.home.iterdir())
     if files != ["crawl.db"]:
         found.append(f"beside the ledger: {files}")
-    if not crawling.was_killed or LEAKS_AFTER_KILLS_ARE_VIOLATIONS:
-        found += [f"left behind: {path}" for path in leaks(crawling)]
-    return found
+    return found + [f"left behind: {path}" for path in leaks(crawling)]
 
 
 def leaks(crawling: Crawling) -> list[Path]:
     """All temporary files, semaphores and shared-memory files of a crawl that are still there."""
-    arenas = [path for life in crawling.lives for path in _shared(f"pym-{life.session}-")]
-    semaphores = _shared(f"sem.mp-{crawling.orders.token}-")
-    return [*crawling.temporary.iterdir(), *semaphores, *arenas]
-
-
-def _shared(prefix: str) -> list[Path]:
-    return list(SHARED_MEMORY.glob(f"{prefix}*"))
+    folders = (crawling.folder / "folders").read_text().split()  # of all its lives
+    patterns = [f"sem.{semaphore_prefix(Path(folder))}-*" for folder in folders]
+    patterns += [f"pym-{life.session}-*" for life in crawling.lives]
+    shared = [path for pattern in patterns for path in SHARED_MEMORY.glob(pattern)]
+    return [*crawling.temporary.iterdir(), *shared]

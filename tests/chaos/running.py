@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -108,7 +107,7 @@ class Crawling:
         self.temporary = self.folder / "tmp"
         for folder in (self.home, self.temporary, self.folder / "claims"):
             folder.mkdir()
-        self.orders = Orders(str(self.folder), uuid.uuid4().hex[:8], tuple(strikes), walk, dict(poison or {}))
+        self.orders = Orders(str(self.folder), tuple(strikes), walk, dict(poison or {}))
         self.ledger = self.home / "crawl.db"
         self.lives: list[Life] = []
         self.crashes: list[Crash] = []  # of what was done from outside

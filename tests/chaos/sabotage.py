@@ -55,7 +55,6 @@ class Orders(NamedTuple):
     """All that the processes of one crawl are told."""
 
     folder: str
-    token: str  # in the name of each semaphore
     strikes: tuple[Strike, ...] = ()
     walk: Walk | None = None
     poison: Mapping[str, str] = MappingProxyType({})  # the end of a URL → what its parsing does
@@ -67,8 +66,8 @@ class Orders(NamedTuple):
     @classmethod
     def load(cls, text: str) -> Orders:
         """Read what `dump` wrote."""
-        folder, token, strikes, walk, poison = json.loads(text)
-        return cls(folder, token, tuple(Strike(*each) for each in strikes), walk and Walk(*walk), poison)
+        folder, strikes, walk, poison = json.loads(text)
+        return cls(folder, tuple(Strike(*each) for each in strikes), walk and Walk(*walk), poison)
 
 
 class Struck(NamedTuple):
@@ -89,10 +88,7 @@ def enter() -> None:
     stacks = os.open(Path(orders.folder, "stacks"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     faulthandler.register(STACKS_SIGNAL, file=stacks, all_threads=True, chain=False)
     _let_the_clock_jump(Path(orders.folder, "jump"))
-    from multiprocessing import process
-
-    process.current_process()._config["semprefix"] = f"/mp-{orders.token}"  # type: ignore[attr-defined]
-    from crawler import pools
+    from crawler import lock, pools
 
     sign_in = pools.enter_child
 
@@ -101,6 +97,15 @@ def enter() -> None:
         _arm(orders, role)
 
     pools.enter_child = enter_child
+    claim = lock.claim_folder
+
+    def claim_folder() -> Path:
+        folder = claim()
+        with Path(orders.folder, "folders").open("a") as file:
+            file.write(f"{folder.name}\n")
+        return folder
+
+    vars(pools)["claim_folder"] = claim_folder
     if sys.orig_argv[1:3] == ["-m", "crawler"]:
         _arm(orders, COORDINATOR)
 

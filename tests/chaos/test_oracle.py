@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from crawler.lock import semaphore_prefix
 from tests.chaos.oracle import SLACK_SECONDS, judge
 from tests.chaos.running import Crash, Crawling, Life, Options
 from tests.webgraph import Hit, WebServer
@@ -141,9 +142,10 @@ def test_a_file_that_is_left_behind_is_told(crawling: Crawling, name: str) -> No
     assert any(Path(name).name in each for each in told)
 
 
-@pytest.mark.parametrize("name", ["sem.mp-{token}-odd", "pym-{pid}-odd"])
+@pytest.mark.parametrize("name", ["sem.{prefix}-odd", "pym-{pid}-odd"])
 def test_shared_memory_that_is_left_behind_is_told(crawling: Crawling, name: str) -> None:
-    path = Path("/dev/shm", name.format(token=crawling.orders.token, pid=crawling.process.pid))  # noqa: S108  (Linux's)
+    prefix = semaphore_prefix(Path((crawling.folder / "folders").read_text().strip()))
+    path = Path("/dev/shm", name.format(prefix=prefix, pid=crawling.process.pid))  # noqa: S108  (Linux's)
     path.touch()
     told = judge(crawling).violations
     path.unlink()

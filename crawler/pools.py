@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.errors import CrawlerError, UsageError
-from crawler.lock import claim_folder, folder_prefix, is_gone, kill, resident_bytes, semaphore_prefix, sign_in
+from crawler.lock import claim_folder, is_gone, kill, resident_bytes, semaphore_prefix, sign_in
 from crawler.model import Visit, VisitId
 
 CLOSE_AFTER_SECONDS = 0.5  # a worker is dead and its calls are still open: it died while it wrote a result
@@ -109,9 +109,6 @@ def enter_child(lock_file: Path, role: str) -> None:
 
 def _die_with(parent: Any) -> None:
     parent.join()
-    process: Any = multiprocessing.current_process()
-    if folder_prefix(parent.pid) in (folder := process._config.get("tempdir") or ""):
-        shutil.rmtree(folder, ignore_errors=True)
     os._exit(71)
 
 
@@ -237,8 +234,8 @@ def choose_kind(workers: int, start_method: str, preload: Sequence[str] = ()) ->
 def _name_what_is_made() -> None:
     """Give the semaphores and the folder that multiprocessing makes for this process names that tell whose they are.
 
-    It removes them itself, or its resource tracker does, unless all of them are killed at once: then whoever claims a
-    folder next does (`lock.claim_folder`). A forked child goes on with its parent's.
+    It removes them itself; of a process that is killed, its resource tracker removes the semaphores, and whoever claims
+    a folder next does the rest (`lock.claim_folder`). A forked child goes on with its parent's.
     """
     config: Any = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     if config.get("poolcrawl"):

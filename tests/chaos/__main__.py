@@ -107,8 +107,12 @@ class Tally:
 _KILLING = ("kill", "exit", "segfault", "half")
 
 
-def run_round(chance: Random, tally: Tally) -> list[str]:
-    """Run one crawl to its end; return what the oracle found."""
+def run_round(chance: Random, tally: Tally) -> None:
+    """Run one crawl to its end.
+
+    Raises:
+        AssertionError: what the oracle found, and what the crawl said.
+    """
     plan = make_plan(chance)
     done: Counter[str] = Counter()
     with (
@@ -134,7 +138,6 @@ def run_round(chance: Random, tally: Tally) -> list[str]:
         tally.add(crawling, done, verdict)
         if verdict.violations:
             raise AssertionError("\n".join([*verdict.violations[:30], f"it said: {crawling.output()}"]))
-    return verdict.violations
 
 
 def _wait(crawling: Crawling, chance: Random, pages: int) -> None:

@@ -91,7 +91,6 @@ def hang_up(crawling: Crawling, chance: Random) -> str:
 
 
 KILLS: list[Fault] = [kill_main, kill_group, kill_worker, kill_consumer, kill_fork_server, kill_resource_tracker]
-SIGNALS: list[Fault] = [interrupt, interrupt_twice, interrupt_ten_times, terminate, hang_up]
 FREEZES: list[Fault] = [freeze_worker, freeze_consumer]
 #: fault → how often, among random ones
 OUTSIDE: dict[Fault, int] = {

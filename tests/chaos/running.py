@@ -124,7 +124,10 @@ class Crawling:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for member in self.members() if self._process is not None else ():
+        sessions = {life.session for life in self.lives}
+        if self._process is not None:
+            sessions.add(self._process.pid)
+        for member in [member for session in sessions for member in members(session)]:
             kill(member.pid)
         if self._process is not None:
             self._process.wait()

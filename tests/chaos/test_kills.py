@@ -13,15 +13,9 @@ from crawler.lock import is_gone
 from tests.chaos import faults, oracle
 from tests.chaos.__main__ import Tally, run_round
 from tests.chaos.oracle import judge
-from tests.chaos.running import HANG_SECONDS, Crawling, Hang, Options
+from tests.chaos.running import Crawling, Hang, Options
 from tests.chaos.sabotage import COORDINATOR, WORKER, Strike
 from tests.webgraph import WebServer
-
-
-def _continue(crawling: Crawling) -> None:
-    """Start the next life if this one was ended."""
-    if crawling.process.poll() is not None and crawling.finish() != 0:
-        crawling.start()
 
 
 @pytest.mark.parametrize("fault", faults.KILLS, ids=lambda fault: fault.__name__)
@@ -42,8 +36,9 @@ def test_a_crawl_that_is_killed_again_and_again_completes(fault: faults.Fault) -
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_random_faults_lose_nothing(seed: int) -> None:
     tally = Tally()
-    assert run_round(Random(f"{seed} 1"), tally) == []
+    run_round(Random(f"{seed} 1"), tally)
     assert tally.faults.total() > 0
+    assert (tally.numbers["lost"], tally.numbers["twice"], tally.numbers["violations"]) == (0, 0, 0)
 
 
 @pytest.mark.slow
@@ -128,7 +123,6 @@ def test_a_worker_in_a_loop_that_holds_the_interpreters_lock_dies_after_its_pare
 
 def test_a_hang_names_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.chaos.running.HANG_SECONDS", 2.0)
-    assert HANG_SECONDS > 30
     sleeps = Strike(COORDINATOR, "crawler.engine:Crawl.acknowledge", 0, "sleep", 3)
     with WebServer(seed=16, pages=60) as server, Crawling(server, Options(), [sleeps]) as crawling:
         crawling.start()

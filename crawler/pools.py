@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,22 @@ class Mark:
     value = 0
 
 
+class _SpawnProcess(SpawnProcess):
+    """A process that starts deaf to Ctrl-C and to a terminal that goes away, as the fork server's children do."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _SpawnContext(SpawnContext):
+    Process = _SpawnProcess
+
+
 class Processes:
     """Real processes, by fork server where there is one."""
 
@@ -126,7 +143,7 @@ class Processes:
     def __init__(self, start_method: str, preload: Sequence[str]) -> None:
         if start_method == "auto":
             start_method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        context: Any = multiprocessing.get_context(start_method)
+        context: Any = _SpawnContext() if start_method == "spawn" else multiprocessing.get_context(start_method)
         self._context = context
         _name_what_is_made()
         if start_method == "forkserver":

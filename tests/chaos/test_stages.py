@@ -108,6 +108,12 @@ def test_a_signal_stops_a_crawl_at_any_stage_and_the_same_command_completes_it(d
     assert len(crawl_through(at([name], deed), pages=60).lives) <= 2
 
 
+def test_ctrl_c_while_children_are_spawned_makes_none_of_them_complain() -> None:
+    """A spawned child runs for a tenth of a second before it is asked what it does about signals."""
+    while_they_start = STAGES["dispatch"].strike("SIGINT", time=6)
+    crawl_through([while_they_start], SHORT._replace(start_method="spawn"), pages=60)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("deed", ["freeze", "sleep"])

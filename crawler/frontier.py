@@ -199,15 +199,15 @@ class Frontier:
 
     def give_back(self, visit: Visit, worker: int) -> None:
         """Take back a visit whose worker died; the host may have been asked, so its clock runs."""
-        clock_host = self._release(visit, worker)
-        clock_host.due = max(clock_host.due, self._clock() + self._wait_seconds(clock_host))
         self._take_back(self._hosts[visit.host_id], visit)
-        self._schedule(clock_host)
+        self.forget(visit, worker)
         self._schedule(self._hosts[visit.host_id])
 
     def forget(self, visit: Visit, worker: int) -> None:
-        """Take note that a visit is ended by a batch of the coordinator's own."""
-        self._schedule(self._release(visit, worker))
+        """Let go of a visit whose worker died, and which is ended without it; the host may have been asked, too."""
+        clock_host = self._release(visit, worker)
+        clock_host.due = max(clock_host.due, self._clock() + self._wait_seconds(clock_host))
+        self._schedule(clock_host)
 
     def acknowledge(self, outcomes: Iterable[tuple[int, int, str]]) -> None:
         """Take note that a batch is committed, given the (host_id, seq, what) in it."""

@@ -3,8 +3,9 @@
 `flock` on a file of our own: a kill releases it, and SQLite's own POSIX locks are left alone (they would be dropped by
 any open and close of the ledger's file in this process). Children write their pid and start time under the holder's, so
 that whoever holds the lock next can kill what a dead crawl left behind, frozen processes included, before it trusts
-that nobody else writes. What that crawl made elsewhere (multiprocessing's folder and semaphores) has its pid in the
-name, and is removed then, too. Runs in the coordinator; `sign_in` in each child.
+that nobody else writes. What multiprocessing makes elsewhere (a folder, semaphores) is named after a folder that a
+process keeps locked for as long as it lives (`claim_folder`): whoever claims one later removes what the dead have left.
+Runs in the coordinator; `sign_in` in each child.
 """
 
 from __future__ import annotations
@@ -68,8 +69,7 @@ class LedgerLock:
         # Our own name first: sweeping may take seconds, and whoever asks meanwhile must not be told of the dead one.
         # Its children stay written down until they are gone.
         name = f"{os.getpid()}\n".encode()
-        last = os.pread(fd, 64, 0).partition(b"\n")[0]
-        content = name + self._signed() + (b"%b coordinator -\n" % last if last else b"")
+        content = name + self._signed()
         os.pwrite(fd, content, 0)
         os.ftruncate(fd, len(content))
         self._sweep()
@@ -88,11 +88,8 @@ class LedgerLock:
 
     def _sweep(self) -> None:
         lines = [line.split(" ", 2) for line in self._signed().decode(errors="replace").splitlines()]
-        signed = [(int(words[0]), words[1], words[2]) for words in lines if len(words) == 3 and words[0].isdecimal()]
-        kill(pid for pid, _, born in signed if birth(pid) == born)
-        for pid, role, _ in signed:
-            if role == "coordinator" and pid != os.getpid() and is_gone(pid):
-                remove_traces(pid)
+        signed = [(int(words[0]), words[2]) for words in lines if len(words) == 3 and words[0].isdecimal()]
+        kill(pid for pid, born in signed if birth(pid) == born)
 
 
 def holder(ledger: Path) -> str:
@@ -120,21 +117,49 @@ def sign_in(path: Path, role: str) -> None:
         os.close(fd)
 
 
-def trace_name(pid: int) -> str:
-    """Return how the names begin of what a crawling process makes outside the ledger's folder."""
-    return f"poolcrawl-{pid}-"
+def claim_folder() -> Path:
+    """Make a temporary folder that is this process's until it ends, and remove those of processes that have ended.
+
+    It is locked, and the kernel gives that lock back however a process dies. (Its pid would not do: it is used again,
+    and means something else in another container.)
+    """
+    remove_leftovers()
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=folder_prefix(os.getpid())))
+        fd = os.open(folder, os.O_RDONLY)  # for good
+        with contextlib.suppress(OSError):  # no locks here: then nobody can take it for a dead process's
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        if _is_same_file(fd, folder):
+            return folder
+        os.close(fd)  # somebody was quicker to take it for a dead process's
 
 
-def remove_traces(pid: int) -> None:
-    """Remove the temporary folders and semaphores that a process left which was killed together with its children.
+def remove_leftovers() -> None:
+    """Remove the folders and semaphores of processes that were killed together with all that would have done so.
 
     (Linux only for semaphores: elsewhere they cannot be listed.)
     """
-    for folder in Path(tempfile.gettempdir()).glob(f"{trace_name(pid)}*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    for semaphore in SHARED_MEMORY.glob(f"sem.{trace_name(pid)}*"):
-        with contextlib.suppress(OSError):
-            semaphore.unlink()
+    for folder in Path(tempfile.gettempdir()).glob(folder_prefix("[0-9]*") + "*"):
+        try:
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        with contextlib.suppress(OSError):  # its process lives
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for semaphore in SHARED_MEMORY.glob(f"sem.{semaphore_prefix(folder)}-*"):
+                semaphore.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(fd)
+
+
+def folder_prefix(pid: int | str) -> str:
+    """Return how the name of a process's temporary folder begins."""
+    return f"poolcrawl-{pid}-"
+
+
+def semaphore_prefix(folder: Path) -> str:
+    """Return how the names of the semaphores begin of the process that has this folder; macOS allows 31 characters."""
+    return f"pcl-{folder.name.rpartition('-')[2]}"
 
 
 def kill(pids: Iterable[int]) -> None:

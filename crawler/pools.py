@@ -20,18 +20,18 @@ import resource
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
 from crawler.errors import CrawlerError, UsageError
-from crawler.lock import is_gone, kill, resident_bytes, sign_in, trace_name
+from crawler.lock import claim_folder, is_gone, kill, resident_bytes, semaphore_prefix, sign_in
 from crawler.model import Visit, VisitId
 
 CLOSE_AFTER_SECONDS = 0.5  # a worker is dead and its calls are still open: it died while it wrote a result
@@ -110,9 +110,6 @@ def enter_child(lock_file: Path, role: str) -> None:
 
 def _die_with(parent: Any) -> None:
     parent.join()
-    process: Any = multiprocessing.current_process()
-    if trace_name(parent.pid) in (folder := process._config.get("tempdir") or ""):
-        shutil.rmtree(folder, ignore_errors=True)
     os._exit(71)
 
 
@@ -120,6 +117,22 @@ class Mark:
     """The tag of the visit that a worker without a process of its own is parsing: nobody reads it after a death."""
 
     value = 0
+
+
+class _SpawnProcess(SpawnProcess):
+    """A process that starts deaf to Ctrl-C and to a terminal that goes away, as the fork server's children do."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _SpawnContext(SpawnContext):
+    Process = _SpawnProcess
 
 
 class Processes:
@@ -130,7 +143,7 @@ class Processes:
     def __init__(self, start_method: str, preload: Sequence[str]) -> None:
         if start_method == "auto":
             start_method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        context: Any = multiprocessing.get_context(start_method)
+        context: Any = _SpawnContext() if start_method == "spawn" else multiprocessing.get_context(start_method)
         self._context = context
         _name_what_is_made()
         if start_method == "forkserver":
@@ -238,15 +251,18 @@ def choose_kind(workers: int, start_method: str, preload: Sequence[str] = ()) ->
 def _name_what_is_made() -> None:
     """Give the semaphores and the folder that multiprocessing makes for this process names that tell whose they are.
 
-    It removes them itself, or its resource tracker does, unless all of them are killed at once: then whoever holds the
-    ledger's lock next does (`lock.remove_traces`).
+    It removes them itself; of a process that is killed, its resource tracker removes the semaphores, and whoever claims
+    a folder next does the rest (`lock.claim_folder`). A forked child goes on with its parent's.
     """
-    process: Any = multiprocessing.current_process()
-    process._config["semprefix"] = "/" + trace_name(os.getpid()).rstrip("-")
-    if process._config.get("tempdir") is None:
-        folder = tempfile.mkdtemp(prefix=trace_name(os.getpid()))
-        process._config["tempdir"] = folder
-        Finalize(None, shutil.rmtree, (folder, True), exitpriority=-100)
+    config: Any = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    if config.get("poolcrawl"):
+        return
+    folder = claim_folder()
+    config["poolcrawl"] = str(folder)
+    config["semprefix"] = "/" + semaphore_prefix(folder)
+    if config.get("tempdir") is None:
+        config["tempdir"] = str(folder)
+    Finalize(None, shutil.rmtree, (folder, True), exitpriority=-100)
 
 
 def _forget_foreign_fork_server() -> None:

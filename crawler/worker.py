@@ -9,6 +9,7 @@
 A call never waits for a slow server: it returns when its batch is full, as soon as anything is finished if the
 coordinator is hungry, and in any case after `HOLD_SECONDS`; what is still in flight then comes back with a later call.
 It never raises: what goes wrong with a page is that page's outcome, with the worker itself it is text in `Returned`.
+(But for a MemoryError, after which the process is of no use: the pool takes it for its death.)
 
 Runs in a worker process (or in the one thread of a crawl without processes). All state is in a `Pump`, in a registry by
 generation, because one process may serve several crawls. It must not know the ledger, the queue or other workers.
@@ -261,6 +262,8 @@ class Pump:
         try:
             harvest = self._harvester.harvest(visit, answer)
             encoded = self._encode(harvest.result)
+        except MemoryError:
+            raise  # it is this process that has none left, and the pages to come would suffer: a strike, a new process
         except Exception as error:
             text = f"{type(error).__name__}: {error}"[:300].encode("ascii", "replace").decode()
             harvest = _failed_harvest(visit, text)

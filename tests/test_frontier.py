@@ -144,6 +144,17 @@ def test_a_visit_whose_worker_died_is_given_back_and_the_hosts_clock_runs(tmp_pa
     assert [again.id for again in stand.take()] == [visit.id]
 
 
+def test_after_a_visit_that_ended_with_its_worker_the_hosts_clock_runs(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config())
+    stand.add_links()
+    (visit,) = stand.take()
+    stand.frontier.forget(visit, stand.worker_of(visit))
+    stand.now += 1.99
+    assert stand.take() == []
+    stand.now += 0.01
+    assert [visit.target for visit in stand.take()] == ["/1"]
+
+
 def test_no_more_pages_than_the_budget_are_handed_out(tmp_path: Path) -> None:
     stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=16))
     stand.add_links()

@@ -54,28 +54,32 @@ def test_what_a_dead_crawl_left_is_killed_before_the_lock_is_had_and_the_new_hol
         held.release()
 
 
-def test_what_the_last_holder_made_elsewhere_is_removed_when_it_is_dead(
+def test_what_a_dead_process_made_elsewhere_is_removed_by_the_next_and_a_living_ones_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        pass
     shared, temporary = tmp_path / "shm", tmp_path / "tmp"
+    shared.mkdir()
+    temporary.mkdir()
     monkeypatch.setattr(lock, "SHARED_MEMORY", shared)
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    kept = set()
-    for pid in (child.pid, os.getppid()):
-        folder, semaphore = temporary / f"poolcrawl-{pid}-x", shared / f"sem.poolcrawl-{pid}-y"
-        folder.mkdir(parents=True)
+    claim = "from crawler import lock; print(lock.claim_folder(), flush=True); input()"
+    words = [sys.executable, "-c", claim]
+    with subprocess.Popen(
+        words, env={**os.environ, "TMPDIR": str(temporary)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
         (folder / "listener").touch()
-        shared.mkdir(exist_ok=True)
+        semaphore = shared / f"sem.{lock.semaphore_prefix(folder)}-x"
+        others = shared / "sem.pcl-another-x"
         semaphore.touch()
-        kept = {folder, semaphore}
-    for pid in (os.getppid(), child.pid):
-        (tmp_path / "crawl.db-lock").write_text(f"{pid}\n")
-        held = LedgerLock(tmp_path / "crawl.db")
-        held.acquire()
-        held.release()
-    assert {*shared.iterdir(), *temporary.iterdir()} == kept
+        others.touch()
+        mine = lock.claim_folder()
+        assert {*temporary.iterdir(), *shared.iterdir()} == {folder, mine, semaphore, others}
+        process.kill()
+    lock.remove_leftovers()
+    assert {*temporary.iterdir(), *shared.iterdir()} == {mine, others}
+    assert folder.name.startswith(f"poolcrawl-{process.pid}-")
 
 
 def test_a_file_system_without_locks_is_no_other_crawl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

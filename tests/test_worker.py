@@ -174,6 +174,21 @@ def test_a_bug_on_one_page_costs_that_page_alone(monkeypatch: pytest.MonkeyPatch
     assert {result.end.error for result in results if result.end} == {"ZeroDivisionError: \x1b[31modd", "half"}
 
 
+def test_memory_that_has_run_out_is_the_workers_end_and_a_strike_for_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = Mark()
+    config = Config(transport="tests.test_worker:ListTransport")
+    set_up(WorkerSetup("generation", config, (HOST + "/",), b"key", 8, None), mark)
+
+    def run_out(text: str, url: str, **_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("crawler.harvest.parse.parse_html", run_out)
+    ListTransport.answers = {"/1": page(), "/2": page()}
+    with pytest.raises(MemoryError):
+        call([visit(1, "/1"), visit(2, "/2")], [ALLOW])
+    assert mark.value == visit(1, "/1").tag
+
+
 def test_the_mark_names_the_page_that_is_parsed_and_nothing_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     mark = Mark()
     config = Config(transport="tests.test_worker:ListTransport")

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -110,8 +111,12 @@ class Web:
         links = "".join(f'<a href="{link}#part">to {link}</a>\n' for link in answer.links)
         return f"<!doctype html><title>{url}</title><h1>page</h1>{odd if answer.links else ''}{links}".encode()
 
-    def expected(self, max_depth: int = -1) -> dict[str, tuple[str, str]]:
-        """The computed crawl: each URL of the frontier with its state and reason."""
+    def expected(self, max_depth: int = -1, killed: Collection[str] = ()) -> dict[str, tuple[str, str]]:
+        """The computed crawl: each URL of the frontier with its state and reason.
+
+        Args:
+            killed: URLs that end as killed-worker; a robots.txt among them forbids its host.
+        """
         depth: dict[str, int] = {}
         chain: dict[str, int] = {}
         todo = [(url, 0, 0) for url in self.seeds()]
@@ -122,7 +127,7 @@ class Web:
             if new == old:
                 continue
             depth[url], chain[url] = new
-            state, _ = self._end(url, chain[url])
+            state, _ = self._end(url, chain[url], killed)
             answer = self._final(url)
             if state != "done":
                 continue
@@ -130,7 +135,7 @@ class Web:
                 todo.append((answer.location, depth[url], chain[url] + 1))
             if not 0 <= max_depth <= depth[url]:
                 todo += [(link, depth[url] + 1, 0) for link in answer.links]
-        return {url: self._end(url, chain[url]) for url in depth}
+        return {url: self._end(url, chain[url], killed) for url in depth}
 
     def requests(self, url: str, retries: int) -> int:
         """How often a crawl without accidents asks for a URL of `expected`."""
@@ -140,14 +145,16 @@ class Web:
             return 1 + retries
         return 2 if page is not None and self._kind(page) == "flaky" else 1
 
-    def _end(self, url: str, chain: int) -> tuple[str, str]:
+    def _end(self, url: str, chain: int, killed: Collection[str]) -> tuple[str, str]:
         host, target = url[: url.index("/", 7)], url[url.index("/", 7) :]
         if chain > MAX_REDIRECTS:
             return "skipped", "too-many-redirects"
-        if self.hosts.index(host) == NEVER_ROBOTS:
+        if self.hosts.index(host) == NEVER_ROBOTS or f"{host}/robots.txt" in killed:
             return "failed", "robots-unreachable"
         if target.startswith("/no/") and self.hosts.index(host) != NO_ROBOTS:
             return "skipped", "robots"
+        if url in killed:
+            return "failed", "killed-worker"
         status = self._final(url).status
         if status >= 500:
             return "failed", "server-error"

@@ -19,7 +19,7 @@ from crawler import urls
 from crawler.config import VERSION, Config
 from crawler.ledger import schema, views
 from crawler.ledger.writer import Writer
-from crawler.model import LINK, MAX_PAGES
+from crawler.model import FINISHED, LINK, MAX_PAGES
 from crawler.offers import Offers
 from crawler.scope import Scope
 
@@ -133,8 +133,8 @@ def _why_ended(connection: sqlite3.Connection, past: _Past | None, config: Confi
     waiting = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM _urls WHERE state = 'queued') OR EXISTS (SELECT 1 FROM _candidates)"
     ).fetchone()[0]
-    if not waiting:
-        return "finished"
+    if not waiting:  # a run that was killed before it could say so is followed by one that does
+        return FINISHED if past.finish_reason == FINISHED else ""
     pages = connection.execute("SELECT total(pages) FROM runs").fetchone()[0]
     return MAX_PAGES if past.finish_reason == MAX_PAGES and 0 < config.max_pages <= pages else ""
 

@@ -30,7 +30,8 @@ from crawler.scope import Scope
 GROUP = 64  # batches in one transaction, at most
 PUT_SECONDS = 0.2  # to get the queue's condition, which a dead consumer may hold
 SAME_BATCH = 3  # how often the same first batch may fail,
-MAX_STALLS = 4  # and how often in a row nothing may be committed, each time for twice as long
+MAX_STALLS = 4  # how often in a row nothing may be committed, each time for twice as long,
+MAX_REPLACED = 500  # and how many sets of consumers may die in a row without a commit
 EXIT_STORAGE, EXIT_FENCED = 5, 72
 
 
@@ -59,9 +60,9 @@ def consume(setup: ConsumerSetup, q: Any, turn: Any, complaints: Any) -> None:
     The body of a daemon process (or thread). It ends by being killed (or by a None, one per thread). A failure is put
     on `complaints`, and ends a process with the exit code 5 for storage errors and 1 for anything else.
     """
-    if setup.is_process:
-        enter_child(setup.lock_file, "consumer")
     try:
+        if setup.is_process:
+            enter_child(setup.lock_file, "consumer")
         _drain(setup, q, turn)
     except Fenced:
         exit_code = EXIT_FENCED
@@ -197,13 +198,15 @@ class Watch:
         self._stall_seconds = stall_seconds
         self._committed = -1
         self._moved_at = 0.0
-        self._stalls = 0
+        self._stalls = self._replaced = 0
         self._first = 0
         self._failed_on_first = 0
 
     def why_replace(self, outbox: Outbox, committed: int, alive: bool, now: float) -> str:
         """Return what is wrong with the present queue and consumers, "" if nothing is."""
         if committed != self._committed or not outbox.unacked:
+            if committed != self._committed:
+                self._replaced = 0
             self._committed, self._moved_at, self._stalls = committed, now, 0
         if not alive:
             return "a consumer died"
@@ -226,6 +229,7 @@ class Watch:
         for complaint in complaints:
             if complaint.exit_code == EXIT_STORAGE:
                 raise StorageError(complaint.text)
+        self._replaced += 1
         first = min(outbox.unacked, default=0)
         self._failed_on_first = self._failed_on_first + 1 if first and first == self._first else 1
         self._first = first
@@ -233,6 +237,8 @@ class Watch:
             why = f"{SAME_BATCH} times in a row: {complaints[-1].text}"
         elif self._stalls >= MAX_STALLS:
             why = f"for {self._stall_seconds * (2**MAX_STALLS - 1):g} s, with {MAX_STALLS} sets of consumers"
+        elif self._replaced >= MAX_REPLACED:
+            raise CrawlerError(f"consumers die, {MAX_REPLACED} sets of them in a row, and do not say of what")
         else:
             return
         raise CrawlerError(

@@ -70,10 +70,14 @@ class LedgerLock:
         # Its children stay written down until they are gone.
         name = f"{os.getpid()}\n".encode()
         content = name + self._signed()
-        os.pwrite(fd, content, 0)
-        os.ftruncate(fd, len(content))
-        self._sweep()
-        os.ftruncate(fd, len(name))
+        try:
+            os.pwrite(fd, content, 0)
+            os.ftruncate(fd, len(content))
+            self._sweep()
+            os.ftruncate(fd, len(name))
+        except OSError as error:
+            self.release()
+            raise StorageError(f"cannot write beside the ledger {self._ledger}: {error.strerror}") from error
 
     def release(self) -> None:
         """Kill the children that are left, remove the file, give the lock back."""

@@ -30,7 +30,7 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
-from crawler.errors import CrawlerError, UsageError
+from crawler.errors import CrawlerError, StorageError, UsageError
 from crawler.lock import claim_folder, is_gone, kill, resident_bytes, semaphore_prefix, sign_in
 from crawler.model import Visit, VisitId
 
@@ -103,9 +103,13 @@ def enter_child(lock_file: Path, role: str) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-    # The lock file is gone where the crawl is over; then so is the parent.
-    with contextlib.suppress(FileNotFoundError):
+    try:
         sign_in(lock_file, role)
+    except FileNotFoundError:  # the crawl is over, and so is the parent
+        pass
+    except OSError as error:
+        if role != "worker":  # which writes nothing: no harm if it is frozen and outlives its crawl
+            raise StorageError(f"cannot write beside the ledger, to {lock_file}: {error.strerror}") from error
 
 
 def _die_with(parent: Any) -> None:

@@ -24,7 +24,7 @@ from crawler.config import Config
 from crawler.engine import Crawl, Job, Stop
 from crawler.errors import UsageError
 from crawler.extract import load_hook
-from crawler.ledger import opening, schema
+from crawler.ledger import migrations, opening, schema
 from crawler.ledger.opening import SeedRow
 from crawler.lock import LedgerLock
 from crawler.pools import limits_explained
@@ -118,6 +118,8 @@ def run(
         if fresh:
             schema.remove(ledger)
         schema.create(ledger)
+        if (version := schema.migrate(ledger)) != migrations.VERSION:
+            log.info("the ledger was of version %s and is of version %s now", version, migrations.VERSION)
         rows = _serve_folders(stack, seeds, ledger)
         begun = opening.open_run(ledger, config, rows)
         for warning in begun.warnings:

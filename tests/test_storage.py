@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -50,16 +50,16 @@ class Disk:
         self.folder = folder
         self.library = library
         self.ledger = folder / "crawl.db"
+        self.counter = folder.parent / "counter"
         folder.mkdir(exist_ok=True)
 
     def crawl(self, *options: str, **faults: object) -> subprocess.CompletedProcess[str]:
         """Run the program; the faults are those of `failing_disk.c`, in lower case."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         if faults:
-            counter = self.folder.parent / "counter"
-            counter.write_bytes(bytes(8))
+            self.counter.write_bytes(bytes(8))
             environment |= {"LD_PRELOAD": str(self.library), "DISK_FOLDER": str(self.folder.resolve())}
-            environment |= {"DISK_COUNTER": str(counter)}
+            environment |= {"DISK_COUNTER": str(self.counter)}
             environment |= {f"DISK_{name.upper()}": str(value) for name, value in faults.items()}
         words = [sys.executable, "-m", "crawler", self.site.url("/"), "--delay", "0", "--ledger", str(self.ledger)]
         return subprocess.run(
@@ -89,12 +89,17 @@ class Disk:
                 ).fetchone() == (0,)
 
 
-def _numbers(request: pytest.FixtureRequest) -> Iterator[int]:
+@pytest.fixture
+def numbers(request: pytest.FixtureRequest) -> Iterable[int]:
     """1, 2, 3, ...; without --run-slow 1, 3, 9, ..."""
-    number = 1
-    while number < MAX_FAULTS:
-        yield number
-        number += 1 if request.config.getoption("--run-slow") else 2 * number
+    if request.config.getoption("--run-slow"):
+        return range(1, MAX_FAULTS)
+    return (3**power for power in range(8))
+
+
+@pytest.fixture
+def make_disk(site: Site, tmp_path: Path, failing_disk: Path) -> Callable[[int], Disk]:
+    return lambda number: Disk(site, tmp_path / str(number), failing_disk)
 
 
 @needs_a_compiler
@@ -109,18 +114,17 @@ def _numbers(request: pytest.FixtureRequest) -> Iterator[int]:
     ids=["a write fails", "the disk is full", "a sync fails"],
 )
 def test_whichever_call_fails_it_stops_cleanly_and_goes_on_afterwards(
-    site: Site, tmp_path: Path, failing_disk: Path, request: pytest.FixtureRequest, calls: str, code: int,
-    options: tuple[str, ...],
-) -> None:  # fmt: skip
+    make_disk: Callable[[int], Disk], numbers: Iterable[int], calls: str, code: int, options: tuple[str, ...]
+) -> None:
     stays = {"stays": 1} if code == errno.ENOSPC else {}
     failed = 0
-    for number in _numbers(request):
-        disk = Disk(site, tmp_path / str(number), failing_disk)
+    for number in numbers:
+        disk = make_disk(number)
         ran = disk.crawl(*options, calls=calls, fails_at=number, errno=code, **stays)
         assert "Traceback" not in ran.stderr, (number, ran.stderr)
         if ran.returncode == 0:  # it was never called so often, or SQLite could do without
             disk.check_finished()
-            if int.from_bytes((tmp_path / "counter").read_bytes(), "little") < number:
+            if int.from_bytes(disk.counter.read_bytes(), "little") < number:
                 break
             continue
         failed += 1

@@ -19,10 +19,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from crawler.errors import StorageError, UsageError
-from crawler.ledger import views
+from crawler.ledger import migrations, views
 
 APPLICATION_ID = 0x706C636C  # "plcl", in the file's header: how a file says that it is a ledger
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 45.0  # how long a write waits for another program's lock
 
 _TABLES = """
@@ -249,7 +248,7 @@ def create(path: Path) -> None:
         try:
             connection.executescript(
                 f"BEGIN; {_TABLES} {_VIEWS} {views.script()}"
-                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {migrations.VERSION}; COMMIT;"
             )
         finally:
             connection.close()
@@ -258,11 +257,29 @@ def create(path: Path) -> None:
         raise StorageError(f"cannot create the ledger {path}: {error}; is its folder there and writable?") from error
 
 
-def check(path: Path) -> None:
-    """Refuse what is not a ledger that this version can use, without touching it.
+def migrate(path: Path) -> int:
+    """Bring a ledger of an older version up to this one; return the version that it had. The caller holds its lock.
 
     Raises:
-        UsageError: no file, another kind of file, or a newer version's ledger.
+        StorageError, UsageError: as `check`.
+    """
+    check(path, may_be_old=True)
+    connection = sqlite3.connect(_uri(path), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+    try:
+        with storage_errors(path):
+            return migrations.migrate(connection, f"{_VIEWS} {views.script()}")
+    finally:
+        connection.close()
+
+
+def check(path: Path, *, may_be_old: bool = False) -> None:
+    """Refuse what is not a ledger that this version can use, without touching it.
+
+    Args:
+        may_be_old: an older version's ledger will do.
+
+    Raises:
+        UsageError: no file, another kind of file, or another version's ledger.
         StorageError: the file cannot be read, or SQLite reports damage.
     """
     if path.is_dir():
@@ -284,10 +301,15 @@ def check(path: Path) -> None:
         raise StorageError(f"the ledger {path} cannot be read: {error}") from error
     if application != APPLICATION_ID:
         raise UsageError(f"{path} is not a ledger: it is some other SQLite file; name another with --ledger")
-    if version > SCHEMA_VERSION:
+    if version > migrations.VERSION:
         raise UsageError(
-            f"the ledger {path} has schema version {version}, this program knows {SCHEMA_VERSION}: "
+            f"the ledger {path} has schema version {version}, this program knows {migrations.VERSION}: "
             "use the newer poolcrawl that wrote it"
+        )
+    if version < migrations.VERSION and not may_be_old:
+        raise UsageError(
+            f"the ledger {path} has schema version {version}, this program {migrations.VERSION}: "
+            "the command that made it, run once more, brings it up to date"
         )
 
 
@@ -316,7 +338,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 def remove(path: Path) -> None:
     """Delete a ledger and what SQLite keeps beside it; refuses to delete anything else. The caller holds its lock."""
     if path.exists():
-        check(path)
+        check(path, may_be_old=True)
         for name in (path.name + "-wal", path.name + "-shm", path.name):
             path.with_name(name).unlink(missing_ok=True)
 

@@ -205,8 +205,6 @@ class Crawl:
             kind.are_processes,
         )  # fmt: skip
         self.q = q = kind.JoinableQueue()
-        if kind.are_processes:
-            q.cancel_join_thread()
         self.turn, self.complaints = kind.Lock(), kind.SimpleQueue()  # kept: children rebuild them by name
         self.consumers = []
         try:

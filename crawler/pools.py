@@ -154,10 +154,16 @@ class Processes:
             _forget_foreign_fork_server()
             context.set_forkserver_preload([*PRELOAD, *preload])
             _start_fork_server()
-        self.JoinableQueue = context.JoinableQueue
         self.Process = context.Process
         self.Lock = context.Lock
         self.SimpleQueue = context.SimpleQueue
+
+    def JoinableQueue(self) -> Any:
+        """Make a queue that may be thrown away at any moment, whatever its feeder thread is doing."""
+        q = self._context.JoinableQueue()
+        q.cancel_join_thread()
+        q._ignore_epipe = True  # before its feeder starts: later it would not hear of it, and print a traceback
+        return q
 
     def mark(self) -> Any:
         """Make a mark that survives the worker's death."""
@@ -171,9 +177,7 @@ class Processes:
         """End consumers, whatever they are doing, and let go of their queue."""
         kill(consumer.pid for consumer in consumers if consumer.pid)
         if q is not None:
-            # The feeder may be blocked in a full pipe: without a reader it gets EPIPE and ends.
-            q._ignore_epipe = True
-            q._reader.close()
+            q._reader.close()  # the feeder may be blocked in a full pipe: without a reader it gets EPIPE and ends
 
     def check(self, consumers: Sequence[Any]) -> None:
         """Raise if consumers died, or are about to, because the caller's script runs itself again in each child.

@@ -131,6 +131,6 @@ def test_a_hang_names_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
         told = str(hang.value)
         assert re.search(r'crawler/engine\.py", line \d+ in acknowledge', told)  # the coordinator, where it hangs,
         assert re.search(r'crawler/consumer\.py", line \d+ in _take', told)  # and what the others do meanwhile
-        assert told.count("in _process_worker") == 2
+        assert "in _process_worker" in told
         assert crawling.orphans() == []
         assert oracle.crashes(crawling)

@@ -28,9 +28,8 @@ def old(tmp_path: Path) -> Path:
 def shape(path: Path) -> dict[str, set[tuple[object, ...]]]:
     """Every table, view and index, with its columns (in whatever order)."""
     with closing(sqlite3.connect(path)) as connection:
-        names = [
-            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
-        ]
+        listed = connection.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+        names = [name for (name,) in listed]
         columns, indices = "SELECT name, type FROM pragma_table_xinfo(?)", "SELECT name FROM pragma_index_info(?)"
         return {name: {*connection.execute(columns, (name,)), *connection.execute(indices, (name,))} for name in names}
 

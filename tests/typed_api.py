@@ -21,9 +21,11 @@ from crawler import (
     Report,
     Stop,
     StorageError,
+    Stream,
     UrlRecord,
     UsageError,
     crawl,
+    stream,
 )
 
 
@@ -74,3 +76,14 @@ def look(report: Report) -> None:
     for item in report.items():
         assert_type(item, ItemRecord)
         assert_type(item.item, dict[str, Any])
+
+
+def follow() -> int:
+    """Take pages as they come."""
+    with stream(["https://example.org/"], Config(max_pages=10), ledger="crawl.db") as pages:
+        assert_type(pages, Stream)
+        for page in pages:
+            assert_type(page, PageRecord)
+            assert_type(page.url, str)
+    assert_type(pages.report, Report)
+    return 0

@@ -32,6 +32,7 @@ PUT_SECONDS = 0.2  # to get the queue's condition, which a dead consumer may hol
 SAME_BATCH = 3  # how often the same first batch may fail,
 MAX_STALLS = 4  # how often in a row nothing may be committed, each time for twice as long,
 MAX_REPLACED = 500  # and how many sets of consumers may die in a row without a commit
+SLOW_SECONDS = 5.0  # without a commit, after which it is said
 EXIT_STORAGE, EXIT_FENCED = 5, 72
 
 
@@ -199,6 +200,7 @@ class Watch:
         self._committed = -1
         self._moved_at = 0.0
         self._stalls = self._replaced = 0
+        self._is_slow = False
         self._first = 0
         self._failed_on_first = 0
 
@@ -218,6 +220,11 @@ class Watch:
             self._stalls += 1
             return f"nothing was committed for {patience:g} s"
         return ""
+
+    def is_slow(self, now: float) -> bool:
+        """Tell, once each time, that nothing was committed for a while that is no reason to replace anybody."""
+        was_told, self._is_slow = self._is_slow, now - self._moved_at > SLOW_SECONDS
+        return self._is_slow and not was_told
 
     def check(self, outbox: Outbox, complaints: Sequence[Complaint]) -> None:
         """Raise if replacing is no use: storage failed, or the same batch fails, or stalls, again and again.

@@ -314,6 +314,8 @@ class Crawl:
         alive = bool(self.consumers) and self.kind.are_alive(self.consumers)
         if why := self.watch.why_replace(self.outbox, self.counters.committed, alive, now):
             self.replace_consumers(why, alive=alive)
+        elif self.watch.is_slow(now):
+            log.warning("the ledger was not written for a while: the disk is slow, or another program has it locked")
         if self.progress.is_due(now):
             self.progress.show(self.moment(), now)
 

@@ -12,8 +12,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ import msgspec
 
 from crawler import transports
 from crawler.config import Config
+from crawler.consumer import SLOW_SECONDS
 from crawler.engine import Crawl, Job, Stop
 from crawler.errors import UsageError
 from crawler.extract import load_hook
@@ -121,7 +123,8 @@ def run(
         if (version := schema.migrate(ledger)) != migrations.VERSION:
             log.info("the ledger was of version %s and is of version %s now", version, migrations.VERSION)
         rows = _serve_folders(stack, seeds, ledger)
-        begun = opening.open_run(ledger, config, rows)
+        with _said_if_slow(ledger):
+            begun = opening.open_run(ledger, config, rows)
         for warning in begun.warnings:
             log.warning("%s", warning)
         if begun.ended:
@@ -133,6 +136,19 @@ def run(
             pages = f"{crawl.counters.pages:,} page{'' if crawl.counters.pages == 1 else 's'}"
             log.info("continuing: %s, %s queued", pages, f"{crawl.counters.queued:,}")
         return Ending(crawl.run(), False)
+
+
+@contextmanager
+def _said_if_slow(ledger: Path) -> Iterator[None]:
+    """Say that the ledger is waited for, if it takes long: another program may have it locked."""
+    text = "waiting for the ledger %s: the disk is slow, or another program has it locked"
+    timer = threading.Timer(SLOW_SECONDS, log.warning, (text, ledger))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def read_words(seeds: str | Iterable[str]) -> list[Seed]:

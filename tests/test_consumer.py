@@ -51,6 +51,15 @@ def test_nothing_to_commit_is_no_stall() -> None:
     assert not watch.why_replace(outbox, 1, True, 1_000.0)
 
 
+def test_a_commit_that_takes_its_time_is_told_once() -> None:
+    watch, outbox = Watch(60.0), _outbox(2)
+    told = []
+    for second in range(30):
+        watch.why_replace(outbox, int(second >= 15), True, float(second))
+        told += [second] if watch.is_slow(float(second)) else []
+    assert told == [6, 21]
+
+
 def test_a_batch_that_no_consumer_can_commit_is_named() -> None:
     watch, outbox = Watch(10.0), _outbox()
     for _ in range(SAME_BATCH - 1):

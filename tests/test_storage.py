@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -102,23 +104,34 @@ def make_disk(site: Site, tmp_path: Path, failing_disk: Path) -> Callable[[int],
     return lambda number: Disk(site, tmp_path / str(number), failing_disk)
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @needs_a_compiler
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize(
-    ("calls", "code", "options"),
+    ("calls", "codes", "options"),
     [
-        ("write", errno.EIO, ("-p", "0")),
-        ("write", errno.ENOSPC, ("-p", "2")),
-        ("sync", errno.EIO, ("-p", "0", "-s", "durability=power")),
+        ("write", (errno.EIO,), ("-p", "0")),
+        ("write", (errno.ENOSPC, errno.EDQUOT), ("-p", "2")),
+        ("sync", (errno.EIO,), ("-p", "0", "-s", "durability=power")),
     ],
-    ids=["a write fails", "the disk is full", "a sync fails"],
+    ids=["a write fails", "the disk is full, or the quota", "a sync fails"],
 )
 def test_whichever_call_fails_it_stops_cleanly_and_goes_on_afterwards(
-    make_disk: Callable[[int], Disk], numbers: Iterable[int], calls: str, code: int, options: tuple[str, ...]
+    make_disk: Callable[[int], Disk],
+    numbers: Iterable[int],
+    calls: str,
+    codes: tuple[int, ...],
+    options: tuple[str, ...],
 ) -> None:
-    stays = {"stays": 1} if code == errno.ENOSPC else {}
+    stays = {"stays": 1} if errno.ENOSPC in codes else {}
     failed = 0
-    for number in numbers:
+    for number, code in zip(numbers, itertools.cycle(codes), strict=False):
         disk = make_disk(number)
         ran = disk.crawl(*options, calls=calls, fails_at=number, errno=code, **stays)
         assert "Traceback" not in ran.stderr, (number, ran.stderr)
@@ -144,12 +157,36 @@ def test_a_ledger_that_another_program_has_locked_is_waited_for(site: Site, tmp_
     assert disk.crawl("--max-pages", "3").returncode == 0
     locker = sqlite3.connect(disk.ledger, isolation_level=None, check_same_thread=False)
     locker.execute("BEGIN IMMEDIATE")
-    release = threading.Timer(4.0, lambda: locker.execute("ROLLBACK"))
+    release = threading.Timer(8.0, lambda: locker.execute("ROLLBACK"))
     release.start()
     ran = disk.crawl()
     release.join()
     locker.close()
     assert ran.returncode == 0, ran.stderr
+    assert f"waiting for the ledger {disk.ledger}: the disk is slow, or another program has it locked" in ran.stderr
+    disk.check_finished()
+
+
+def test_a_ledger_that_is_locked_in_the_middle_of_a_crawl_is_waited_for(tmp_path: Path) -> None:
+    with Site() as site:
+        targets = [f"/{number}" for number in range(PAGES)]
+        for target in ("/", *targets):
+            site.add_page(target, targets, delay_seconds=0.2)
+        disk = Disk(site, tmp_path / "disk")
+        crawling = threading.Thread(target=lambda: done.append(disk.crawl("-p", "1", "-c", "1")))
+        done: list[subprocess.CompletedProcess[str]] = []
+        crawling.start()
+        wait_until(lambda: len(site.log) > 3)
+        with closing(sqlite3.connect(disk.ledger, isolation_level=None, timeout=30)) as locker:
+            locker.execute("BEGIN IMMEDIATE")
+            wait_until(lambda: not crawling.is_alive() or len(site.begun) == PAGES + 2)
+            crawling.join(7.0)
+            locker.execute("ROLLBACK")
+        crawling.join()
+    assert done[0].returncode == 0
+    assert (
+        "the ledger was not written for a while: the disk is slow, or another program has it locked" in done[0].stderr
+    )
     disk.check_finished()
 
 

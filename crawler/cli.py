@@ -40,6 +40,13 @@ _OPTIONS: dict[str, list[tuple[tuple[str, ...], str, str, str]]] = {
         (("--scope",), "scope", "page|prefix|host|any", "how far from a seed links are followed"),
         (("--include",), "include", "REGEX", "only URLs that match one of these (repeatable)"),
         (("--exclude",), "exclude", "REGEX", "no URL that matches any of these (repeatable)"),
+        (
+            ("--check-external",),
+            "check_external",
+            "",
+            "ask also for links that leave the scope, without following them",
+        ),
+        (("--embeds",), "embeds", "", "ask also for what pages embed: images, scripts, stylesheets, fonts, media"),
     ],
     "politeness": [
         (("--delay",), "delay_seconds", "SECONDS", "between two requests to a host"),
@@ -271,6 +278,9 @@ def add_options(parser: Parser) -> None:
         group = parser.add_argument_group(title)
         for flags, key, metavar, text in options:
             default = getattr(defaults, key)
+            if default is False:
+                group.add_argument(*flags, dest=key, action="store_const", const=True, help=text)
+                continue
             shown = f" (default: {default})" if default not in ((), {}, "") else ""
             group.add_argument(
                 *flags, dest=key, metavar=metavar, help=text + shown.replace("%", "%%"), type=_type_of(key),

@@ -35,6 +35,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_pages: _Count = 0
     max_seconds: _Seconds = 0.0
     obey_nofollow: bool = True
+    check_external: bool = False
+    embeds: bool = False
     # politeness
     delay_seconds: _Seconds = 1.0
     per_host: _AtLeastOne = 1

@@ -85,7 +85,7 @@ def _drain(setup: ConsumerSetup, q: Any, turn: Any) -> None:
     writer = Writer(
         setup.ledger,
         setup.run_id,
-        Offers(scope, config.max_depth, setup.key),
+        Offers.of(config, scope, setup.key),
         durability=config.durability,
         obey_nofollow=config.obey_nofollow,
     )

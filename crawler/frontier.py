@@ -174,7 +174,7 @@ class Frontier:
             host = self._hosts[visit.host_id]
             if visit.hop != PREREQUISITE and generation not in host.told:
                 host.told.add(generation)
-                body = self._reader.robots_body(host.id) if host.verdict == "rules" else ""
+                body = self._reader.robots_body(host.id) if host.verdict != "allow" else ""
                 found.append(HostRules(host.id, host.verdict, body))
         return found
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from crawler import parse, politeness, robots, urls
+from crawler import embeds, parse, politeness, robots, urls
 from crawler.config import ROBOTS_TOKEN, Config
 from crawler.extract import Page, run_hook
 from crawler.model import (
     DONE,
+    EMBEDDED,
+    EXTERNAL,
     FAILED,
     HOOK_REL,
     MAX_LINKS_PER_PAGE,
@@ -40,6 +42,8 @@ from crawler.scope import siblings
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CACHED_LINKS = 32_768  # in each of the link cache's two halves
+#: answers to a HEAD that may be about HEAD: "method not allowed" and "not implemented", and what many servers send
+HEAD_REFUSED = frozenset({400, 403, 404, 405, 406, 501})
 
 
 class Harvest(NamedTuple):
@@ -47,7 +51,8 @@ class Harvest(NamedTuple):
 
     outcome: Outcome
     result: Result
-    reported: list[str]  # links that may be remembered as reported, once the result is on its way
+    reported: list[str]  # links that may be remembered as reported, once the result is on its way,
+    embedded: Sequence[str] = ()  # and so what the page embeds
 
 
 class LinkCache:
@@ -66,7 +71,7 @@ class LinkCache:
         young, old = self._young.get, self._old.get
         return [url for url in links if young(url, old(url, 1 << 30)) > depth]
 
-    def add(self, links: list[str], depth: int) -> None:
+    def add(self, links: Sequence[str], depth: int) -> None:
         """Remember links as reported."""
         if len(self._young) > CACHED_LINKS:
             self._old, self._young = self._young, {}
@@ -81,6 +86,7 @@ class Harvester:
         self._offers = offers
         self._hook = hook
         self._cache = LinkCache()
+        self._embeds_cache = LinkCache()  # of its own: what was reported as a link may not have been in scope
         self._encode_json = msgspec.json.Encoder().encode
 
     def harvest(self, visit: Visit, answer: Answer) -> Harvest:
@@ -89,6 +95,9 @@ class Harvester:
             return self._harvest_robots(visit, answer)
         if answer.reason:
             return self._harvest_failure(visit, answer)
+        if visit.depth >= EXTERNAL and not visit.attempts and answer.status in HEAD_REFUSED:
+            end = visit.ended(QUEUED, "client-error", f"status {answer.status} for a HEAD")
+            return Harvest(_outcome(visit, answer, RETRY, "client-error"), Result(end), [])
         page = _page_row(visit, answer)
         if answer.status == 429 or answer.status >= 500:
             return self._harvest_server_error(visit, answer, page)
@@ -101,13 +110,21 @@ class Harvester:
         end = harvest.result.end
         if harvest.reported and end is not None:
             self._cache.add(harvest.reported, end.depth + 1)
+        if harvest.embedded and end is not None:
+            self._embeds_cache.add(harvest.embedded, end.depth % EMBEDDED + 1)
 
     def _harvest_page(self, visit: Visit, answer: Answer, page: PageRow) -> Harvest:
         reported: list[str] = []
+        embedded: list[str] = []
         candidates: list[Candidate] = []
         items: list[ItemRow] = []
         content_type = answer.header("content-type")
-        if answer.body is not None and parse.is_html(content_type, answer.body[:512]):
+        if answer.body is not None and embeds.is_css(content_type):
+            text, page.charset = parse.decode(answer.body, content_type)
+            found = parse.css_embeds(text, visit.url)
+            page.links = self._encode_json(found).decode()
+            embedded = self._unreported_embeds(found, visit)
+        elif visit.depth < EMBEDDED and answer.body is not None and parse.is_html(content_type, answer.body[:512]):
             utf8, page.charset = parse.to_utf8(answer.body, content_type)
             document = self._parse(utf8, visit, answer, page)
             if 200 <= answer.status < 300:
@@ -117,20 +134,31 @@ class Harvester:
                     follow = follow + more
                 reported = self._cache.unreported(follow, visit.depth + 1)
                 candidates = self._offers.links(reported, visit.depth, visit.id)
+                embedded = self._unreported_embeds(document.embeds, visit)
+        if embedded:
+            candidates = candidates + self._offers.embedded(embedded, visit.depth, visit.id)
         reason = "ok" if answer.status < 300 else "redirect" if answer.status < 400 else "client-error"
         result = Result(visit.ended(DONE, reason), page, candidates, items)
-        return Harvest(_outcome(visit, answer, DONE, reason, has_page=True), result, reported)
+        return Harvest(_outcome(visit, answer, DONE, reason, has_page=True), result, reported, embedded)
+
+    def _unreported_embeds(self, found: list[parse.Link], visit: Visit) -> list[str]:
+        """Return what is embedded here and was not reported yet as near to a seed."""
+        return self._embeds_cache.unreported([link.url for link in found], visit.depth % EMBEDDED + 1) if found else []
 
     def _parse(self, utf8: bytes, visit: Visit, answer: Answer, page: PageRow) -> parse.Document:
         """Parse a page and fill in its row."""
         x_robots_tag = "\n".join(value for name, value in answer.headers if name == "x-robots-tag")
         document = parse.parse_html(
-            utf8, visit.url, obey_nofollow=self._config.obey_nofollow, x_robots_tag=x_robots_tag
+            utf8,
+            visit.url,
+            obey_nofollow=self._config.obey_nofollow,
+            x_robots_tag=x_robots_tag,
+            with_embeds=self._config.embeds,
         )
         page.title, page.meta_description, page.h1 = document.title, document.meta_description, document.h1
         page.canonical, page.lang, page.meta_robots = document.canonical, document.lang, document.meta_robots
         page.links_found, page.links_bad, page.nofollow = document.links_found, document.links_bad, document.nofollow
-        page.links = self._encode_json(document.links).decode()
+        page.links = self._encode_json(document.links + document.embeds).decode()
         return document
 
     def _extract(
@@ -148,7 +176,7 @@ class Harvester:
                     known[url].rel = f"{known[url].rel} {HOOK_REL}".strip()
                 elif len(document.links) < MAX_LINKS_PER_PAGE:
                     document.links.append(parse.Link(url, rel=HOOK_REL))
-            page.links = self._encode_json(document.links).decode()
+            page.links = self._encode_json(document.links + document.embeds).decode()
         items = [ItemRow(visit.host_id, visit.seq, number, item) for number, item in enumerate(extracted.items)]
         return items, extracted.follow
 

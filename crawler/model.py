@@ -53,6 +53,13 @@ FINISHED, MAX_PAGES, MAX_TIME, INTERRUPTED = "finished", "max-pages", "max-time"
 MAX_REDIRECTS: Final = 10  # in a row; browsers allow 20, curl 50, RFC 9309 five for robots.txt
 MAX_LINKS_PER_PAGE: Final = 10_000  # stored; the rest is counted
 HOOK_REL: Final = "hook"  # the rel of a link that a parse hook followed: it is, whatever the page says of it
+EMBED_REL: Final = "embed"  # the rel of what a page embeds, among its links
+
+#: Added to the depth of a URL that is known only as an embed, or only as a link that leaves the scope: it is asked, and
+#: not crawled. So the smallest depth, which the ledger keeps, is also the best claim: a URL that turns out to be a
+#: page of the crawl becomes one, whenever that is found out. The remainder is the depth.
+EMBEDDED: Final = 1_000_000
+EXTERNAL: Final = 2 * EMBEDDED
 ROBOTS_SEQ: Final = -1  # the seq of a robots.txt visit, which is no row of urls
 
 VisitId = tuple[int, int]  # (host_id, seq): the key of a row of urls; (host_id, ROBOTS_SEQ) for a robots.txt
@@ -67,7 +74,7 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
     host: str  # scheme and authority, "https://example.org:8080"
     target: str  # path and query of the normal form, as sent on the wire
     hop: str
-    depth: int
+    depth: int  # plus EMBEDDED or EXTERNAL
     redirects: int  # how many redirects in a row led here
     attempts: int  # how often it was tried before
     named: bool  # the user named this host: the address guard lets it pass
@@ -95,7 +102,7 @@ class HostRules(msgspec.Struct, array_like=True, frozen=True):
 
     host_id: int
     verdict: str  # "allow" | "deny" (it is unreachable) | "rules" (in the body)
-    body: str = ""
+    body: str = ""  # of "deny": the reason
 
 
 class Order(msgspec.Struct, array_like=True):

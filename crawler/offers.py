@@ -1,7 +1,8 @@
 """Which of a page's links are offered to the frontier: those in scope and not too deep, as candidates.
 
-One rule in two places: a worker asks it for a page that it has just parsed, a consumer for a page whose depth turned
-out to be smaller than it was when its links were judged. Pure.
+What leaves the scope, and what a page embeds, is offered if the crawl is to ask for it; its depth says so (`EXTERNAL`,
+`EMBEDDED`): it is asked and not crawled. One rule in two places: a worker asks it for a page that it has just parsed, a
+consumer for a page whose depth turned out to be smaller than it was when its links were judged. Pure.
 """
 
 from __future__ import annotations
@@ -10,20 +11,30 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from crawler import urls
-from crawler.model import LINK, REDIRECT, Candidate, VisitId
+from crawler.config import Config
+from crawler.model import EMBED, EMBEDDED, EXTERNAL, LINK, REDIRECT, Candidate, VisitId
 from crawler.scope import DOUBTFUL, IN, OUT, Scope
+
+EMBED_STEPS = 5  # beyond max_depth: a page's stylesheet's import's image is three
 
 
 class Offers(NamedTuple):
-    """The scope and depth limit of a crawl, and its ledger's fingerprint key."""
+    """The scope and depth limit of a crawl, its ledger's fingerprint key, and what is asked beyond the scope."""
 
     scope: Scope
     max_depth: int  # -1: none
     key: bytes
+    check_external: bool = False
+    embeds: bool = False
+
+    @classmethod
+    def of(cls, config: Config, scope: Scope, key: bytes) -> Offers:
+        """Return the rule of a crawl."""
+        return cls(scope, config.max_depth, key, config.check_external, config.embeds)
 
     def links(self, found: Iterable[str], depth: int, via: VisitId) -> list[Candidate]:
         """Return the candidates among the links (normal forms) of a page at this depth."""
-        if 0 <= self.max_depth <= depth:
+        if 0 <= self.max_depth <= depth or depth >= EMBEDDED:
             return []
         judge, key, split, fingerprint = self.scope.judge, self.key, urls.split, urls.fingerprint
         candidates = []
@@ -36,21 +47,53 @@ class Offers(NamedTuple):
                         fingerprint(url, key), host, target, LINK, depth + 1, 0, *via, doubtful=verdict == DOUBTFUL
                     )
                 )
+            if verdict != IN and self.check_external and not self.scope.excludes(url):
+                print_of_url = fingerprint(url, key)
+                candidates.append(Candidate(print_of_url, host, target, LINK, EXTERNAL + depth + 1, 0, *via))
+        return candidates
+
+    def embedded(self, found: Iterable[str], depth: int, via: VisitId) -> list[Candidate]:
+        """Return the candidates among what a page or stylesheet at this depth embeds (normal forms)."""
+        steps = depth % EMBEDDED
+        if not self.embeds or 0 <= self.max_depth <= steps - EMBED_STEPS:
+            return []
+        candidates = []
+        for url in found:
+            if not self.scope.excludes(url):
+                fingerprint = urls.fingerprint(url, self.key)
+                candidates.append(Candidate(fingerprint, *urls.split(url), EMBED, EMBEDDED + steps + 1, 0, *via))
         return candidates
 
     def redirect(
         self, location: str, depth: int, redirects: int, via: VisitId, *, certain: bool = False
     ) -> list[Candidate]:
-        """Return the candidate for a redirect's target (normal form): same depth, a chain longer by one.
+        """Return the candidates for a redirect's target (normal form): same depth, a chain longer by one.
 
         Args:
             certain: it answers a seed and widens the scope: no further question.
         """
         host, target = urls.split(location)
-        verdict = IN if certain else self.scope.judge(host, target)
-        if verdict == OUT:
-            return []
+        verdict = OUT if depth >= EMBEDDED else IN if certain else self.scope.judge(host, target)
         fingerprint = urls.fingerprint(location, self.key)
-        return [
-            Candidate(fingerprint, host, target, REDIRECT, depth, redirects + 1, *via, doubtful=verdict == DOUBTFUL)
-        ]
+        candidates = []
+        if verdict != OUT:
+            candidates.append(
+                Candidate(fingerprint, host, target, REDIRECT, depth, redirects + 1, *via, doubtful=verdict == DOUBTFUL)
+            )
+        if depth >= EMBEDDED or (verdict != IN and self.check_external):
+            claim = depth if depth >= EMBEDDED else EXTERNAL + depth
+            if not self.scope.excludes(location):
+                candidates.append(Candidate(fingerprint, host, target, REDIRECT, claim, redirects + 1, *via))
+        return candidates
+
+    def objection(self, host: str, target: str, depth: int) -> str:
+        """Return the reason why a URL that was offered once is not to be asked; "": there is none."""
+        if depth >= EMBEDDED:
+            is_wanted = self.check_external if depth >= EXTERNAL else self.embeds
+            is_out = not is_wanted or self.scope.excludes(host + target)
+            most = self.max_depth + (0 if depth >= EXTERNAL else EMBED_STEPS)
+        else:
+            is_out, most = self.scope.judge(host, target) == OUT, self.max_depth
+        if is_out:
+            return "out-of-scope"
+        return "too-deep" if self.max_depth >= 0 and depth % EMBEDDED > most else ""

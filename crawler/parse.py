@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from crawler import urls
+from crawler import embeds, urls
 from crawler.config import ROBOTS_TOKEN
-from crawler.model import MAX_LINKS_PER_PAGE
+from crawler.model import EMBED_REL, MAX_LINKS_PER_PAGE
 
 MAX_TEXT = 1_000  # characters of a title, description, heading
 MAX_LINK_TEXT = 200
@@ -47,6 +48,13 @@ _NOISE = re.compile(
     rb"<!--.*?(?:-->|\Z)|<(script|style)[\s/>].*?(?:</\1[\s/>]|\Z)"
     rb"|</?(?!(?:" + _KEPT_TAGS + rb")[\s/>])[a-z](?:[^<>=]++|=\s*+(?:\"[^\"]*+\"|'[^']*+')?+)*+>"
     rb"|<[a-z][^<>]{%d,}+>?+" % MAX_TAG_BYTES,
+    re.IGNORECASE | re.DOTALL,
+)
+#: the same, but for what is embedded
+_NOISE_AROUND_EMBEDS = re.compile(
+    _NOISE.pattern.replace(rb"|<(script|style)[\s/>].*?(?:</\1[\s/>]|\Z)", b"").replace(
+        _KEPT_TAGS, _KEPT_TAGS + b"|" + embeds.TAGS
+    ),
     re.IGNORECASE | re.DOTALL,
 )
 _HUGE_TAG = re.compile(rb"<[a-z][^<>]{%d}" % MAX_TAG_BYTES, re.IGNORECASE)
@@ -136,6 +144,7 @@ class Document(NamedTuple):
     follow: list[str]  # those of them that may be followed
     links_found: int
     links_bad: int  # no http(s) URL
+    embeds: list[Link]  # only if asked for: in order, the first of each URL
 
 
 def is_html(content_type: str, start: bytes) -> bool:
@@ -174,7 +183,9 @@ def to_utf8(body: bytes, content_type: str) -> tuple[bytes, str]:
     return text.encode("utf-8", "replace"), name
 
 
-def parse_html(page: str | bytes, url: str, *, obey_nofollow: bool = True, x_robots_tag: str = "") -> Document:
+def parse_html(
+    page: str | bytes, url: str, *, obey_nofollow: bool = True, x_robots_tag: str = "", with_embeds: bool = False
+) -> Document:
     """Read a page's links and metadata. Never raises for what a page holds.
 
     Args:
@@ -183,7 +194,8 @@ def parse_html(page: str | bytes, url: str, *, obey_nofollow: bool = True, x_rob
         x_robots_tag: the response's headers of that name, joined by line feeds; joined by commas, a user agent's name
             in one of them counts for those after it.
     """
-    tree = LexborHTMLParser(_thin_out(page if isinstance(page, bytes) else page.encode("utf-8", "replace")))
+    utf8 = page if isinstance(page, bytes) else page.encode("utf-8", "replace")
+    tree = LexborHTMLParser(_thin_out(utf8, _NOISE_AROUND_EMBEDS if with_embeds else _NOISE))
     found = _Found(tree)
     names, refresh = _read_metas(found.metas)
     robots = ", ".join(filter(None, (names.get("robots"), names.get(ROBOTS_TOKEN))))
@@ -207,7 +219,25 @@ def parse_html(page: str | bytes, url: str, *, obey_nofollow: bool = True, x_rob
         [] if nofollow else list(harvest.follow),
         harvest.found,
         harvest.bad,
+        _join_all(embeds.in_tree(tree), base or url) if with_embeds else [],
     )
+
+
+def css_embeds(text: str, url: str) -> list[Link]:
+    """Return what a stylesheet embeds; url is its own, in normal form."""
+    return _join_all(((reference, "") for reference in embeds.in_css(text)), url)
+
+
+def _join_all(references: Iterable[tuple[str, str]], base: str) -> list[Link]:
+    """Return what is embedded by these references (each with its text), the first of each URL."""
+    join = urls.Joiner(base).join
+    found: dict[str, Link] = {}
+    for reference, text in references:
+        stripped = reference.strip(_SPACE)
+        url = join(stripped) if stripped else None
+        if url is not None and url not in found and len(found) < MAX_LINKS_PER_PAGE:
+            found[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", EMBED_REL)
+    return list(found.values())
 
 
 class _Found:
@@ -311,7 +341,7 @@ class _Links:
             self.canonical = url
 
 
-def _thin_out(page: bytes) -> bytes:
+def _thin_out(page: bytes, noise: re.Pattern[bytes]) -> bytes:
     """Drop what a page has too much of, but for what is read here: comments, scripts, other elements, huge tags."""
     # A tag has three bytes at least. A huge one fills an aligned block of half its size without another "<".
     many = len(page) > 3 * MAX_TAGS and page.count(b"<") > MAX_TAGS
@@ -319,7 +349,7 @@ def _thin_out(page: bytes) -> bytes:
     huge = any(page.find(b"<", start, start + _BLOCK_BYTES) < 0 for start in blocks) and _HUGE_TAG.search(page)
     if not many and not huge:
         return page
-    page = _NOISE.sub(b"", page)
+    page = noise.sub(b"", page)
     first = _H1.search(page)
     if first is None:
         return page

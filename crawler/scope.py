@@ -65,6 +65,10 @@ class Scope:
             return OUT
         return verdict
 
+    def excludes(self, url: str) -> bool:
+        """Tell that the user wants nothing of this URL, neither crawled nor asked."""
+        return any(pattern.search(url) for pattern in self._exclude)
+
     def widening(self, from_host: str, to_host: str) -> bool:
         """Tell that a seed's redirect between these hosts widens the scope: https or www. for the same site."""
         if self._is_any or to_host in self._seeds:

@@ -56,7 +56,9 @@ def print_summary(ledger: Path, finish_reason: str, had_ended: bool, seeds: list
     facts = print_status(ledger, console)
     without = [seed for seed in seeds if not seed.has_page and seed.state != "queued"]
     failed = facts["urls"]["failed"] - sum(seed.state == "failed" for seed in without)
-    broken = facts["reasons"].get("client-error", 0) + failed
+    blocked = facts["reasons"].get("blocked-address", 0)
+    blocked -= sum(seed.reason == "blocked-address" for seed in without)
+    broken = facts["reasons"].get("client-error", 0) + failed - blocked
     with reading(ledger) as connection:
         sections = [
             _broken_links(connection, broken, ledger),

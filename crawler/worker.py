@@ -34,6 +34,8 @@ from crawler.errors import UsageError
 from crawler.extract import load_hook
 from crawler.harvest import Harvest, Harvester
 from crawler.model import (
+    EMBEDDED,
+    EXTERNAL,
     FAILED,
     MAX_REDIRECTS,
     PREREQUISITE,
@@ -53,14 +55,16 @@ from crawler.model import (
 from crawler.offers import Offers
 from crawler.pools import enter_child
 from crawler.robots import MAX_BODY_BYTES, Rules
-from crawler.scope import OUT, Scope
-from crawler.transports import Request, Transport, open_transport
+from crawler.scope import Scope
+from crawler.transports import CSS_TYPES, PAGE_TYPES, Request, Transport, open_transport
 
 HOLD_SECONDS = 0.02
 BATCH_BYTES = 256 * 1024
 BATCH_RESULTS = 64
 GC_THRESHOLD = (10_000, 20, 50)  # of Python's collector: (700, 10, 10) looks at all that waits many times a second
 MAX_RULES = 2_048  # hosts whose parsed robots.txt is kept
+#: what is known of a host that must not be asked → the reason with which its URLs fail
+_DENIALS = {"deny": "robots-unreachable", "blocked-address": "blocked-address"}
 
 
 class WorkerSetup(NamedTuple):
@@ -139,9 +143,11 @@ class Pump:
         self._config = config
         self._mark = mark
         self._dies_late = setup.lock_file is not None
-        self._scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
+        scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
+        self._offers = Offers.of(config, scope, setup.key)
+        self._page_types = PAGE_TYPES + CSS_TYPES if config.embeds else PAGE_TYPES
         hook = setup.hook or (load_hook(config.parse) if config.parse else None)
-        self._harvester = Harvester(config, Offers(self._scope, config.max_depth, setup.key), hook)
+        self._harvester = Harvester(config, self._offers, hook)
         self._transport: Transport = open_transport(config, setup.in_flight)
         self._rules: OrderedDict[int, tuple[str, Rules | None]] = OrderedDict()
         self._paused: dict[int, float] = {}  # host → until when (monotonic)
@@ -219,12 +225,11 @@ class Pump:
         if visit.redirects > MAX_REDIRECTS:
             return visit.ended(SKIPPED, "too-many-redirects", asked=False)
         if visit.depth > 0:  # seeds and what they redirect to are always in scope
-            if self._scope.judge(visit.host, visit.target) == OUT:
-                return visit.ended(SKIPPED, "out-of-scope", asked=False)
-            if 0 <= self._config.max_depth < visit.depth:
-                return visit.ended(SKIPPED, "too-deep", asked=False)
-        if verdict == "deny":
-            return visit.ended(FAILED, "robots-unreachable", asked=False)
+            objection = self._offers.objection(visit.host, visit.target, visit.depth)
+            if objection:
+                return visit.ended(SKIPPED, objection, asked=False)
+        if verdict in _DENIALS:
+            return visit.ended(FAILED, _DENIALS[verdict], asked=False)
         self._mark.value = visit.tag  # a hostile pattern may take for ever to match
         allowed = rules is None or rules.allows(visit.target)
         self._mark.value = 0
@@ -238,12 +243,24 @@ class Pump:
                 visit = visits.popleft()
                 self._flying[visit.tag] = visit
                 flying += 1
-                cut_body_at = MAX_BODY_BYTES if visit.hop == PREREQUISITE else 0
-                self._transport.start(Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at))
+                self._transport.start(self._request(visit))
             if flying:
                 self._flying_at[host_id] = flying
             if not visits:
                 del self._waiting[host_id]
+
+    def _request(self, visit: Visit) -> Request:
+        """Return what to ask of a visit's host, and which types of body are wanted."""
+        method, cut_body_at = "GET", 0
+        types: tuple[str, ...] = self._page_types
+        if visit.hop == PREREQUISITE:
+            cut_body_at = MAX_BODY_BYTES
+        elif visit.depth >= EXTERNAL:
+            # Once is enough for most; whoever does not answer a HEAD properly is asked again, as for a page.
+            method, types = "GET" if visit.attempts else "HEAD", ()
+        elif visit.depth >= EMBEDDED:
+            types = CSS_TYPES
+        return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types)
 
     def _finish_arrived(self, until: float) -> None:
         while self._arrived:
@@ -334,7 +351,9 @@ class Pump:
 
     def _learn(self, rules: HostRules) -> None:
         parsed = Rules(rules.body, ROBOTS_TOKEN) if rules.verdict == "rules" else None
-        self._rules[rules.host_id] = (rules.verdict, parsed)
+        # The reason of a denial matters where it is not the host's fault.
+        verdict = rules.body if rules.verdict == "deny" and rules.body in _DENIALS else rules.verdict
+        self._rules[rules.host_id] = (verdict, parsed)
         self._rules.move_to_end(rules.host_id)
         if len(self._rules) > MAX_RULES:
             self._rules.popitem(last=False)

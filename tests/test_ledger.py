@@ -32,7 +32,7 @@ class Bench:
         schema.create(path)
         self.opening = opening.open_run(path, config, [SeedRow(SEED, "argument")])
         scope = Scope(config.scope, self.opening.seeds, config.include, config.exclude)
-        self.offers = Offers(scope, config.max_depth, self.opening.key)
+        self.offers = Offers.of(config, scope, self.opening.key)
         self.writer = Writer(path, self.opening.run_id, self.offers, durability="process", obey_nofollow=True)
         self.reader = Reader(path, self.opening.run_id)
         self.number = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from crawler.model import MAX_REDIRECTS
+from crawler.model import EMBEDDED, MAX_REDIRECTS
 
 _BATCH = """
 CREATE TEMP TABLE IF NOT EXISTS batch (
@@ -22,7 +22,7 @@ CREATE TEMP TABLE IF NOT EXISTS fresh (
     redirects INTEGER, via_host_id INTEGER, via_seq INTEGER);
 CREATE TEMP TABLE IF NOT EXISTS lowered (
     host_id INTEGER, seq INTEGER, fingerprint INTEGER PRIMARY KEY, depth INTEGER, redirects INTEGER,
-    hop TEXT, via_host_id INTEGER, via_seq INTEGER, is_nearer INTEGER);
+    hop TEXT, via_host_id INTEGER, via_seq INTEGER, is_nearer INTEGER, is_promoted INTEGER);
 """
 
 # One row a fingerprint: its smallest depth, and of those the earliest (SQLite takes the other columns from the row that
@@ -46,13 +46,13 @@ SELECT b.fingerprint, h.id, h.next_seq - 1 + row_number() OVER (PARTITION BY h.i
 FROM temp.batch b JOIN _hosts h ON h.host = b.host
 WHERE NOT EXISTS (SELECT 1 FROM _seen s WHERE s.fingerprint = b.fingerprint)
 """
-_FIND_LOWERED = """
+_FIND_LOWERED = f"""
 INSERT INTO temp.lowered
 SELECT s.host_id, s.seq, s.fingerprint, min(s.depth, b.depth), min(s.redirects, b.redirects),
-       b.hop, b.via_host_id, b.via_seq, b.depth < s.depth
+       b.hop, b.via_host_id, b.via_seq, b.depth < s.depth, b.depth / {EMBEDDED} < s.depth / {EMBEDDED}
 FROM temp.batch b JOIN _seen s ON s.fingerprint = b.fingerprint
 WHERE b.depth < s.depth OR b.redirects < s.redirects
-"""
+"""  # noqa: S608  (a number of ours)
 _ADD_URLS = """
 INSERT INTO _urls (host_id, seq, target, hop, depth, redirects, via_host_id, via_seq)
 SELECT host_id, seq, target, hop, depth, redirects, via_host_id, via_seq FROM temp.fresh ORDER BY host_id, seq
@@ -80,6 +80,13 @@ UPDATE _urls SET state = 'queued', reason = NULL
 FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
 AND _urls.reason = 'too-many-redirects' AND l.redirects <= ?
 """
+# What was only asked, as an embed or an external link, and turns out to be more: it is asked again as what it is. One
+# that is queued keeps its attempts, by which the batch of a visit that is out knows its row.
+_PROMOTE = """
+UPDATE _urls SET state = 'queued', reason = NULL, error = NULL, attempts = 0
+FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
+AND l.is_promoted AND _urls.state <> 'queued'
+"""
 _REOPENED_HOSTS = """
 UPDATE _hosts SET merge = ? WHERE id IN (SELECT host_id FROM temp.lowered)
 """
@@ -93,7 +100,7 @@ class Merged(NamedTuple):
     """What a merge did."""
 
     added: int  # URLs that are new
-    reopened: int  # URLs that had ended `too-many-redirects` and are queued again
+    reopened: int  # URLs that had ended, too-many-redirects or only asked, and are queued again
     lowered: list[tuple[int, int]]  # pages whose links are to be offered again, with their smaller depth
 
 
@@ -117,7 +124,7 @@ def merge(connection: sqlite3.Connection, number: int, has_depth_limit: bool) ->
     if execute(_FIND_LOWERED).rowcount:
         execute(_LOWER_SEEN)
         execute(_LOWER_URLS)
-        reopened = execute(_REOPEN, (MAX_REDIRECTS,)).rowcount
+        reopened = execute(_REOPEN, (MAX_REDIRECTS,)).rowcount + execute(_PROMOTE).rowcount
         if reopened:
             execute(_REOPENED_HOSTS, (number,))
         lowered = execute(_LOWERED_PAGES, (has_depth_limit,)).fetchall()

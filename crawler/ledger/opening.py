@@ -73,13 +73,16 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
         new = [seed for seed in seeds if seed.url not in known]
         everything = (*sorted(known), *(seed.url for seed in new))
         retried = _seeds_to_retry(connection, past, seeds)
-        deepened = past is not None and _is_deeper(past.config.max_depth, config.max_depth)
+        deepened = past is not None and (
+            _is_deeper(past.config.max_depth, config.max_depth)
+            or (config.check_external and not past.config.check_external)
+        )
         ended = "" if new or retried or deepened else _why_ended(connection, past, config)
         if past is not None and ended:
             return Opening(0, key, everything, 0, 0, ended, ())
     finally:
         connection.close()
-    offers = Offers(Scope(config.scope, everything, config.include, config.exclude), config.max_depth, key)
+    offers = Offers.of(config, Scope(config.scope, everything, config.include, config.exclude), key)
     writer = Writer(path, 0, offers, durability=config.durability, obey_nofollow=config.obey_nofollow)
     try:
         with writer.transaction(lambda: _insert_run(writer.connection, config)):
@@ -90,7 +93,8 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
             # Links are offered again by a larger limit, and by the first one: without any, depths are not the least.
             if past is not None and (deepened or past.config.max_depth < 0 <= config.max_depth):
                 writer.count_reopened(_reopen_too_deep(writer.connection, config.max_depth))
-                _offer_again(writer, max(past.config.max_depth, 0))
+                is_wider = config.check_external and not past.config.check_external
+                _offer_again(writer, 0 if is_wider else max(past.config.max_depth, 0))
             writer.merge_all()
     finally:
         writer.close()
@@ -208,4 +212,6 @@ def _warnings(past: _Past | None, config: Config) -> tuple[str, ...]:
         found.append(f"this ledger was begun with another user agent: {past.config.user_agent}")
     if past.normal_form != urls.NORMAL_FORM:
         found.append(f"this ledger's URLs have the normal form {past.normal_form}, new ones {urls.NORMAL_FORM}")
+    if config.embeds and not past.config.embeds:
+        found.append("pages that this ledger has already were read without embeds: --fresh reads them again")
     return tuple(found)

@@ -113,8 +113,9 @@ class Reader:
         return HostRow(*self._connection.execute(f"{_HOST} WHERE host = ?", (host,)).fetchone())
 
     def robots_body(self, host_id: int) -> str:
-        """Read a host's robots.txt."""
-        return str(self._connection.execute("SELECT robots_body FROM _hosts WHERE id = ?", (host_id,)).fetchone()[0])
+        """Read a host's robots.txt, or why it could not be had."""
+        select = "SELECT iif(robots_verdict = 'deny', robots_reason, robots_body) FROM _hosts WHERE id = ?"
+        return str(self._connection.execute(select, (host_id,)).fetchone()[0])
 
     def ready(self, host_id: int, limit: int) -> list[ReadyRow]:
         """Read a host's first queued URLs: those tried least, then in the order they were found."""

@@ -172,7 +172,7 @@ CREATE TABLE _items (
 
 _VIEWS = """
 CREATE VIEW urls AS
-SELECT h.host || u.target AS url, h.host, u.state, u.reason, u.error, u.depth,
+SELECT h.host || u.target AS url, h.host, u.state, u.reason, u.error, u.depth % 1000000 AS depth,
        vh.host || v.target AS via, u.hop, u.attempts, u.redirects
 FROM _urls u JOIN _hosts h ON h.id = u.host_id
 LEFT JOIN _urls v ON v.host_id = u.via_host_id AND v.seq = u.via_seq
@@ -182,7 +182,8 @@ CREATE VIEW pages AS
 SELECT h.host || u.target AS url, p.status,
        strftime('%Y-%m-%dT%H:%M:%fZ', p.fetch_time_ms / 1000.0, 'unixepoch') AS fetch_time, p.elapsed_ms,
        p.content_type, p.charset, p.size, p.wire_size, p.digest, p.ip, p.http_version, p.title, p.meta_description,
-       p.h1, p.canonical, p.lang, p.meta_robots, p.redirect_url, p.etag, p.last_modified, u.depth,
+       p.h1, p.canonical, p.lang, p.meta_robots, p.redirect_url, p.etag, p.last_modified,
+       u.depth % 1000000 AS depth,
        vh.host || v.target AS via, u.hop, p.links, p.links_found, p.links_bad, p.nofollow, p.item_error
 FROM _pages p JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq JOIN _hosts h ON h.id = p.host_id
 LEFT JOIN _urls v ON v.host_id = u.via_host_id AND v.seq = u.via_seq

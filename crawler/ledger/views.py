@@ -10,7 +10,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-#: What is broken: URLs that answered 4xx, or failed, with the page they were found on. Two conditions say nothing
+#: What is broken: URLs that answered 4xx, or failed, but for those that we did not ask because their address is not
+#: public, with the page they were found on. Two conditions say nothing
 #: new; by them SQLite knows the indices of what is not ok.
 BROKEN: Final = """
     SELECT h.host || u.target AS url, p.status, u.reason, u.error, u.via_host_id, u.via_seq
@@ -19,7 +20,7 @@ BROKEN: Final = """
     UNION ALL
     SELECT h.host || u.target, p.status, u.reason, u.error, u.via_host_id, u.via_seq
     FROM _urls u JOIN _hosts h ON h.id = u.host_id LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq
-    WHERE u.reason <> 'ok' AND u.state = 'failed'"""
+    WHERE u.reason <> 'ok' AND u.state = 'failed' AND u.reason <> 'blocked-address'"""
 
 #: name → select; each column stands in the docs
 VIEWS: Final[dict[str, str]] = {

@@ -20,7 +20,7 @@ import msgspec
 from crawler import urls
 from crawler.ledger import schema
 from crawler.ledger.merge import merge
-from crawler.model import DONE, HOOK_REL, MAX_REDIRECTS, QUEUED, Candidate, End, PageRow, VisitId
+from crawler.model import DONE, EMBED_REL, EMBEDDED, HOOK_REL, MAX_REDIRECTS, QUEUED, Candidate, End, PageRow, VisitId
 from crawler.offers import Offers
 
 MERGE_AT = 100_000  # candidates; a merge sooner when the frontier is hungry,
@@ -77,7 +77,10 @@ _COUNTERS = (
 )
 _READ_RUN = f"SELECT (SELECT max(id) FROM runs), {', '.join(_COUNTERS)} FROM runs WHERE id = ?"  # noqa: S608
 _WRITE_RUN = f"UPDATE runs SET {' = ?, '.join(_COUNTERS)} = ? WHERE id = ?"  # noqa: S608
+_IS_PAGE = "SELECT count(*) FROM _pages WHERE host_id = ? AND seq = ?"
 _ADD_PAGE = f"INSERT INTO _pages VALUES ({', '.join('?' * len(PageRow.__struct_fields__))})"  # noqa: S608
+# A page that was only asked before gives way to itself, crawled; the new row comes last, as the feed needs it.
+_REPLACE_PAGE = _ADD_PAGE.replace("INSERT", "INSERT OR REPLACE")
 _END_URL = """
 UPDATE _urls SET state = ?, reason = ?, error = ?, attempts = attempts + ?
 WHERE host_id = ? AND seq = ? AND attempts = ? AND state = 'queued'
@@ -112,6 +115,9 @@ WHERE _hosts.id = r.id
 """
 _ADD_HOST = "INSERT OR IGNORE INTO _hosts (host) VALUES (?)"
 _FINISH = "UPDATE runs SET finish_reason = ?, ended = ? WHERE id = ?"
+_QUEUE_AGAIN = """
+UPDATE _urls SET state = 'queued', reason = NULL, error = NULL, attempts = 0 WHERE host_id = ? AND seq = ?
+"""
 _REACH = "SELECT depth, redirects FROM _urls WHERE host_id = ? AND seq = ?"
 _PAGE_TO_OFFER = """
 SELECT p.status, u.depth, u.redirects, p.redirect_url, p.nofollow, p.links
@@ -129,6 +135,7 @@ class Writer:
         self.connection = schema.connect(path, durability)
         self._offers = offers
         self._obey_nofollow = obey_nofollow
+        self._replaces = offers.check_external or offers.embeds
         self._decode = msgspec.msgpack.Decoder(_Batch).decode
         self._counts: dict[str, int] = {}
         self._merge_due = time.monotonic() + MERGE_AFTER_SECONDS
@@ -230,22 +237,27 @@ class Writer:
         if target is not None and redirects <= MAX_REDIRECTS:
             candidates += self._offers.redirect(target, depth, redirects, page)
         if links and 200 <= status < 300:
-            found = [link["url"] for link in json.loads(links) if self._is_followed(link.get("rel", ""), nofollow)]
+            stored = json.loads(links)
+            found = [link["url"] for link in stored if self._is_followed(link.get("rel", ""), nofollow)]
             candidates += self._offers.links(found, depth, page)
+            embedded = [link["url"] for link in stored if link.get("rel") == EMBED_REL]
+            candidates += self._offers.embedded(embedded, depth, page)
         self.add_candidates([msgspec.structs.astuple(candidate) for candidate in candidates])
 
     def _is_followed(self, rel: str, page_says_nofollow: bool) -> bool:
         rels = rel.lower().split()
         if HOOK_REL in rels:
             return True
+        if rel == EMBED_REL:
+            return False
         return not page_says_nofollow and not (self._obey_nofollow and "nofollow" in rels)
 
     def _apply(self, batch: _Batch) -> None:
         counts, executemany, results = self._counts, self.connection.executemany, batch.results
         stale = self._end_urls([result.end for result in results if result.end is not None])
         if pages := [result.page for result in results if result.page is not None]:
-            executemany(_ADD_PAGE, pages)
-            counts["pages"] += len(pages)
+            counts["pages"] += len(pages) - self._count_replaced(pages)
+            executemany(_REPLACE_PAGE if self._replaces else _ADD_PAGE, pages)
             counts["item_errors"] += sum(page[-1] is not None for page in pages)
         if items := [item for result in results for item in result.items]:
             executemany("INSERT INTO _items VALUES (?, ?, ?, ?)", items)
@@ -266,6 +278,21 @@ class Writer:
         if batch.finish_reason:
             self.connection.execute(_FINISH, (batch.finish_reason, schema.utc_now(), self.run_id))
 
+    def _count_replaced(self, pages: list[list[Any]]) -> int:
+        """Count the pages that were asked before, as embeds or external links, and are in the ledger already."""
+        if not self._replaces:
+            return 0
+        execute = self.connection.execute
+        return sum(execute(_IS_PAGE, page[:2]).fetchone()[0] for page in pages)
+
+    def _queue_again(self, visit: VisitId) -> None:
+        """Queue a URL that was asked for less than it turned out to be; the frontier looks at its host again."""
+        counts = self._counts
+        self.connection.execute(_QUEUE_AGAIN, visit)
+        counts["merges"] += 1
+        counts["ended_urls"] -= 1
+        self.connection.execute("UPDATE _hosts SET merge = ? WHERE id = ?", (counts["merges"], visit[0]))
+
     def _end_urls(self, ends: list[End]) -> list[VisitId]:
         """Return the pages that were fetched under a larger depth than they turned out to have."""
         cursor = self.connection.executemany(
@@ -276,6 +303,11 @@ class Writer:
         self._counts["ended_urls"] += sum(end.state != QUEUED for end in ends)
         stale = []
         for end in ends:
+            if end.depth >= EMBEDDED and end.state != QUEUED:
+                now = self.connection.execute(_REACH, (end.host_id, end.seq)).fetchone()
+                if now[0] // EMBEDDED < end.depth // EMBEDDED:
+                    self._queue_again((end.host_id, end.seq))
+                    continue
             if end.state == DONE and (self._offers.max_depth >= 0 or end.reason == "redirect"):
                 page = (end.host_id, end.seq)
                 now = self.connection.execute(_REACH, page).fetchone()

@@ -26,14 +26,21 @@ _HEADER_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
+#: what a page is; "" because one without a type is mostly a page
+PAGE_TYPES: Final = ("", "text/html", "application/xhtml+xml")
+CSS_TYPES: Final = ("text/css",)
+
+
 class Request(NamedTuple):
-    """One GET. `target` is sent on the wire byte for byte."""
+    """One request. `target` is sent on the wire byte for byte."""
 
     tag: int
     host: str  # scheme and authority
     target: str
     named: bool = False  # the guard lets this host's addresses pass
     cut_body_at: int = 0  # > 0: a body of any type is wanted, and no more of it than this (robots.txt)
+    method: str = "GET"  # or "HEAD": no body is sent
+    types: tuple[str, ...] = PAGE_TYPES  # of bodies that are wanted; others are not read
 
 
 class Transport(Protocol):

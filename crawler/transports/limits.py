@@ -17,7 +17,6 @@ _IDLE_PER_REQUEST: Final = 8  # connections that are kept, for each request that
 _SPARED_FILES: Final = 64  # as far as there are file descriptors: these are for others
 _MAX_HEADERS: Final = 200  # http.client stops at 100 already
 _MAX_HEADER_CHARS: Final = 65_536
-_HTML_TYPES: Final = ("", "text/html", "application/xhtml+xml")  # "": a page without a type is mostly a page
 _TARGET: Final = re.compile(r"/[\x21-\x7e]*")
 
 Headers = tuple[tuple[str, str], ...]
@@ -53,12 +52,12 @@ def check_headers(headers: Headers) -> None:
         )
 
 
-def is_wanted(status: int, headers: Headers) -> bool:
-    """Say whether a body is read though nobody asked for it: pages are, redirects and files are not."""
+def is_wanted(status: int, headers: Headers, types: tuple[str, ...]) -> bool:
+    """Say whether a body is read: those of the types wanted are, those of redirects never."""
     found = dict(reversed(headers))  # the first of repeated ones counts
     if 300 <= status < 400 and "location" in found:
         return False
-    return found.get("content-type", "").partition(";")[0].strip().lower() in _HTML_TYPES
+    return found.get("content-type", "").partition(";")[0].strip().lower() in types
 
 
 def too_large(max_bytes: int, how: str) -> Failure:

@@ -270,7 +270,7 @@ class RequestsTransport:
 
     def _send_once(self, flight: Flight) -> Any:
         prepared = requests.PreparedRequest()  # filled in by hand: preparing would rewrite the URL, and take longer
-        prepared.method = "GET"
+        prepared.method = flight.request.method
         prepared.url = flight.request.host + flight.request.target
         prepared.headers = self._headers  # urllib3 sends a copy
         adapter = self._session.get_adapter(prepared.url)
@@ -283,8 +283,11 @@ class RequestsTransport:
         try:
             headers = _headers(raw)
             flight.phase = "reading the body"
-            if flight.request.cut_body_at or is_wanted(raw.status, headers):
-                body, wire_size = read_body(raw, self._config.max_body_bytes, flight.request.cut_body_at)
+            request = flight.request
+            if request.method == "HEAD":
+                pass  # nothing comes; of one who sends a body all the same, no byte may be read
+            elif request.cut_body_at or is_wanted(raw.status, headers, request.types):
+                body, wire_size = read_body(raw, self._config.max_body_bytes, request.cut_body_at)
             else:
                 _drain(flight, raw)
         except Exception as failure:

@@ -66,6 +66,7 @@ class Transfer:
     def __init__(self, config: Config, guard: Guard, headers: list[bytes], draining: list[Drain]) -> None:
         self.request: Request
         self.timeout_seconds = 0.0
+        self._is_head = False
         self._cap = config.max_body_bytes
         self._guard = guard
         self._draining = draining
@@ -111,6 +112,11 @@ class Transfer:
         curl = self.curl
         curl.setopt(pycurl.URL, request.host)
         curl.setopt(pycurl.REQUEST_TARGET, request.target)
+        if self._is_head != (request.method == "HEAD"):
+            self._is_head = not self._is_head
+            curl.setopt(pycurl.NOBODY, self._is_head)
+            if not self._is_head:
+                curl.setopt(pycurl.HTTPGET, 1)
         curl.setopt(pycurl.PIPEWAIT, request.host.startswith("https:"))
         self.allow(timeout_seconds)
 
@@ -169,7 +175,9 @@ class Transfer:
         check_headers(self.headers)
         length = self._header("content-length")
         announced = int(length) if length.isdecimal() and len(length) < 16 else -1
-        self._is_wanted = bool(self._cut_at) or is_wanted(self.status, self.headers)
+        if self._is_head:
+            return None
+        self._is_wanted = bool(self._cut_at) or is_wanted(self.status, self.headers, self.request.types)
         if self._is_wanted:
             if not self._cut_at and announced > self._cap:
                 raise too_large(self._cap, "announced")

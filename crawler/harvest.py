@@ -37,7 +37,7 @@ from crawler.model import (
     RobotsRow,
     Visit,
 )
-from crawler.offers import Offers
+from crawler.offers import Offers, embed_steps
 from crawler.scope import siblings
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -111,7 +111,7 @@ class Harvester:
         if harvest.reported and end is not None:
             self._cache.add(harvest.reported, end.depth + 1)
         if harvest.embedded and end is not None:
-            self._embeds_cache.add(harvest.embedded, end.depth % EMBEDDED + 1)
+            self._embeds_cache.add(harvest.embedded, embed_steps(end.depth))
 
     def _harvest_page(self, visit: Visit, answer: Answer, page: PageRow) -> Harvest:
         reported: list[str] = []
@@ -142,8 +142,8 @@ class Harvester:
         return Harvest(_outcome(visit, answer, DONE, reason, has_page=True), result, reported, embedded)
 
     def _unreported_embeds(self, found: list[parse.Link], visit: Visit) -> list[str]:
-        """Return what is embedded here and was not reported yet as near to a seed."""
-        return self._embeds_cache.unreported([link.url for link in found], visit.depth % EMBEDDED + 1) if found else []
+        """Return what is embedded here and was not reported yet as near to a page."""
+        return self._embeds_cache.unreported([link.url for link in found], embed_steps(visit.depth)) if found else []
 
     def _parse(self, utf8: bytes, visit: Visit, answer: Answer, page: PageRow) -> parse.Document:
         """Parse a page and fill in its row."""

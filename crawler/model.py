@@ -57,7 +57,8 @@ EMBED_REL: Final = "embed"  # the rel of what a page embeds, among its links
 
 #: Added to the depth of a URL that is known only as an embed, or only as a link that leaves the scope: it is asked, and
 #: not crawled. So the smallest depth, which the ledger keeps, is also the best claim: a URL that turns out to be a
-#: page of the crawl becomes one, whenever that is found out. The remainder is the depth.
+#: page of the crawl becomes one, whenever that is found out. The remainder is the depth; of an embed, its steps from a
+#: page.
 EMBEDDED: Final = 1_000_000
 EXTERNAL: Final = 2 * EMBEDDED
 ROBOTS_SEQ: Final = -1  # the seq of a robots.txt visit, which is no row of urls

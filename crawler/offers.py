@@ -15,7 +15,7 @@ from crawler.config import Config
 from crawler.model import EMBED, EMBEDDED, EXTERNAL, LINK, REDIRECT, Candidate, VisitId
 from crawler.scope import DOUBTFUL, IN, OUT, Scope
 
-EMBED_STEPS = 5  # beyond max_depth: a page's stylesheet's import's image is three
+EMBED_STEPS = 5  # from a page, whatever its depth: its stylesheet's import's image is three
 
 
 class Offers(NamedTuple):
@@ -54,8 +54,8 @@ class Offers(NamedTuple):
 
     def embedded(self, found: Iterable[str], depth: int, via: VisitId) -> list[Candidate]:
         """Return the candidates among what a page or stylesheet at this depth embeds (normal forms)."""
-        steps = depth % EMBEDDED
-        if not self.embeds or 0 <= self.max_depth <= steps - EMBED_STEPS:
+        steps = embed_steps(depth)
+        if not self.embeds or steps >= EMBED_STEPS:
             return []
         candidates = []
         for url in found:
@@ -80,20 +80,34 @@ class Offers(NamedTuple):
             candidates.append(
                 Candidate(fingerprint, host, target, REDIRECT, depth, redirects + 1, *via, doubtful=verdict == DOUBTFUL)
             )
-        if depth >= EMBEDDED or (verdict != IN and self.check_external):
-            claim = depth if depth >= EMBEDDED else EXTERNAL + depth
-            if not self.scope.excludes(location):
-                candidates.append(Candidate(fingerprint, host, target, REDIRECT, claim, redirects + 1, *via))
+        claim = depth if depth >= EMBEDDED else 0 if verdict == IN else self._claim_of_redirect(depth)
+        if claim and not self.scope.excludes(location):
+            candidates.append(Candidate(fingerprint, host, target, REDIRECT, claim, redirects + 1, *via))
         return candidates
+
+    def _claim_of_redirect(self, depth: int) -> int:
+        """Return the claim of what a page of the crawl redirects to, out of scope; 0: none.
+
+        A page may be an embed as well, so its target must get what an embed's gets: else the smaller depth of the page
+        would make the claim of the target a worse one, and the timing decide.
+        """
+        if self.embeds:
+            return EMBEDDED
+        return EXTERNAL + depth if self.check_external else 0
 
     def objection(self, host: str, target: str, depth: int) -> str:
         """Return the reason why a URL that was offered once is not to be asked; "": there is none."""
         if depth >= EMBEDDED:
             is_wanted = self.check_external if depth >= EXTERNAL else self.embeds
             is_out = not is_wanted or self.scope.excludes(host + target)
-            most = self.max_depth + (0 if depth >= EXTERNAL else EMBED_STEPS)
         else:
-            is_out, most = self.scope.judge(host, target) == OUT, self.max_depth
+            is_out = self.scope.judge(host, target) == OUT
         if is_out:
             return "out-of-scope"
-        return "too-deep" if self.max_depth >= 0 and depth % EMBEDDED > most else ""
+        has_limit = self.max_depth >= 0 and not EMBEDDED <= depth < EXTERNAL
+        return "too-deep" if has_limit and depth % EMBEDDED > self.max_depth else ""
+
+
+def embed_steps(depth: int) -> int:
+    """Return how many steps of embedding lead to a URL of this depth: none to a page."""
+    return max(0, depth - EMBEDDED)

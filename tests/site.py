@@ -124,7 +124,10 @@ def _make_server(site: Site, address: str, port: int) -> ThreadingHTTPServer:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(served.body)))
             self.end_headers()
-            self.wfile.write(served.body)
+            if self.command != "HEAD":
+                self.wfile.write(served.body)
+
+        do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it)
             pass

@@ -160,7 +160,7 @@ def test_the_environment_wins_over_the_file_and_gives_way_to_words(folder: Path)
 def test_every_key_can_be_set_in_the_environment_as_by_a_word() -> None:
     for key, value in msgspec.structs.asdict(Config()).items():
         by_value = {"requests": "curl", "host": "any", "auto": "spawn", "process": "power"}
-        by_type = {str: by_value.get(str(value), "12"), tuple: '["x"]', dict: '{ x = "y" }'}
+        by_type: dict[type, str] = {str: by_value.get(str(value), "12"), tuple: '["x"]', dict: '{ x = "y" }'}
         by_type[bool] = str(not value).lower()
         text = by_type.get(type(value), "77")
         read = read_config(None, [], {}, {f"POOLCRAWL_{key.upper()}": text})

@@ -116,3 +116,80 @@ def test_two_requests_to_a_host_are_never_closer_than_its_delay(processes: int) 
         gaps = server.gaps()
         assert len(gaps) == len(server.web.hosts)
         assert min(gaps.values()) >= delay_seconds
+
+
+def check_all(server: WebServer, report: Report, max_depth: int = -1) -> None:
+    """Compare a finished crawl that asks for everything with the computed one, and with the server's log."""
+    web = server.web
+    expected = web.expected_with_all(max_depth)
+    assert found(report) == {url: (state, reason) for url, (_, state, reason) in expected.items()}
+    pages = [page.url for page in report.pages()]
+    assert sorted(pages) == sorted(
+        url for url, (_, state, reason) in expected.items() if state == "done" or reason == "server-error"
+    )
+    methods: dict[str, list[str]] = {}
+    for hit in server.hits:
+        if hit.target != "/robots.txt":
+            methods.setdefault(hit.host + hit.target, []).append(hit.method)
+    unasked = ("robots", "robots-unreachable", "too-many-redirects")
+    assert set(methods) == {url for url, (_, _, reason) in expected.items() if reason not in unasked}
+    for url, how in methods.items():
+        claim, times = expected[url][0], web.requests(url, RETRIES)
+        if claim < 2:  # a page or an embed, taken for less at first, perhaps
+            assert "GET" in how
+            assert len(how) <= 3 * (RETRIES + 2)
+        elif web.refuses_head(url):
+            assert how[:1] + sorted(set(how[1:])) == ["HEAD", "GET"]
+            assert len(how) <= times + 1, url
+        else:  # a page that is missing may be missing for a HEAD only
+            is_missing = expected[url][2] == "client-error"
+            assert how == ["HEAD"] + ["GET"] * (times - 1 + is_missing)
+
+
+ALL = {"check_external": True, "embeds": True, "allow_private": ("127.0.0.0/8",)}
+
+
+@pytest.mark.parametrize("transport", ["requests", "curl"])
+@pytest.mark.parametrize("processes", [0, 2])
+def test_with_externals_and_embeds_each_url_has_the_computed_end(transport: str, processes: int) -> None:
+    with WebServer(seed=9 + processes, hosts=8, outside=4) as server:
+        config = settings(processes=processes, transport=transport, **ALL)
+        with crawl(server.web.seeds(), config) as report:
+            check_all(server, report)
+
+
+def test_the_synthetic_web_has_every_claim() -> None:
+    web = WebServer(seed=9, hosts=8, outside=4).web
+    expected = web.expected_with_all()
+    assert {claim for claim, _, _ in expected.values()} == {0, 1, 2}
+    assert {claim for url, (claim, _, _) in expected.items() if "/css/" in url} == {1}
+    assert sum(claim == 1 for url, (claim, _, _) in expected.items() if web.is_outside(url)) > 10
+    assert sum(web.refuses_head(url) for url, (claim, _, _) in expected.items() if claim == 2) > 10
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_with_a_depth_limit_the_same_holds(seed: int) -> None:
+    config = settings(max_depth=2, **ALL)
+    with WebServer(seed, hosts=8, outside=4) as server, crawl(server.web.seeds(), config) as report:
+        check_all(server, report, max_depth=2)
+
+
+def test_a_crawl_in_steps_that_asks_for_everything_ends_as_one_in_one_go(tmp_path: Path) -> None:
+    with WebServer(seed=10, hosts=8, outside=4) as server:
+        ledger = tmp_path / "crawl.db"
+        for limit in (60, 200):
+            report = crawl(server.web.seeds(), settings(max_pages=limit, **ALL), ledger=ledger)
+            assert (len(list(report.pages())), report.finish_reason) == (limit, "max-pages")
+        report = crawl(server.web.seeds(), settings(**ALL), ledger=ledger)
+        check_all(server, report)
+
+
+def test_external_links_can_be_checked_after_the_crawl(tmp_path: Path) -> None:
+    with WebServer(seed=11, hosts=8, outside=4) as server:
+        crawl(server.web.seeds(), settings(), ledger=tmp_path / "crawl.db")
+        assert not any(server.web.is_outside(url) for url in server.asked())
+        only = {**ALL, "embeds": False}
+        report = crawl(server.web.seeds(), settings(**only), ledger=tmp_path / "crawl.db")
+        with crawl(server.web.seeds(), settings(**only)) as at_once:
+            assert found(report) == found(at_once)
+        assert any(server.web.is_outside(url) for url in server.asked())

@@ -150,6 +150,39 @@ def test_what_is_no_target_is_not_sent(open_transport: Open, target: str) -> Non
         assert server.connections == 0
 
 
+def test_a_head_is_answered_without_a_body_and_leaves_its_connection_for_a_get(open_transport: Open) -> None:
+    def answers_as_asked(visitor: Visitor) -> None:
+        whole = response(PAGE)
+        while head := visitor.head():
+            visitor.send(whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if head.startswith(b"HEAD ") else whole)
+
+    with Hostile(answers_as_asked) as server:
+        transport = open_transport()
+        answers = [ask(transport, server.host, f"/{n}", method=method) for n, method in enumerate(METHODS)]
+        assert server.connections == 1
+    assert [head.partition(b" ")[0].decode() for head in server.heads] == list(METHODS)
+    assert {(answer.reason, answer.status, answer.header("content-length")) for answer in answers} == {
+        ("", 200, str(len(PAGE)))
+    }
+    assert [answer.body for answer in answers] == [PAGE if method == "GET" else None for method in METHODS]
+
+
+METHODS = ("HEAD", "GET", "HEAD", "HEAD", "GET")
+
+
+def test_what_a_server_sends_after_a_head_is_not_read(open_transport: Open) -> None:
+    with Hostile(answers_with(response(PAGE))) as server:
+        answer = ask(open_transport(), server.host, method="HEAD")
+    assert (answer.reason, answer.status, answer.body, answer.wire_size) == ("", 200, None, None)
+
+
+@pytest.mark.parametrize(("types", "body"), [(("text/html",), PAGE), (("text/css",), None), ((), None)])
+def test_only_bodies_of_the_types_wanted_are_read(open_transport: Open, types: tuple[str, ...], body: object) -> None:
+    with Hostile(answers_with(response(PAGE))) as server:
+        answer = ask(open_transport(), server.host, types=types)
+    assert (answer.reason, answer.status, answer.body) == ("", 200, body)
+
+
 def test_one_connection_serves_a_hosts_requests_one_after_the_other(open_transport: Open) -> None:
     with Hostile(answers_with(response(PAGE))) as server:
         transport = open_transport(capacity=4)

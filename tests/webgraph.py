@@ -5,6 +5,9 @@ on 127.1.0.1, 127.1.0.2, ... at one port and keeps a log; `WebTransport` answers
 crawler's own processes, with `transport = "tests.webgraph:WebTransport"`. Page i lives on host i % hosts. Among the
 pages are redirects (a chain of 15 too), missing ones, some that fail once or for ever, slow ones, disallowed ones, and
 links of every odd kind. One host has no robots.txt, one has it after two failures, one never.
+
+With hosts outside, the last ones are no seed's, and the pages embed other pages, and stylesheets that embed more of
+both; a third of the pages outside refuse a HEAD.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ class Answer(NamedTuple):
     links: tuple[str, ...] = ()  # absolute, to be followed
     location: str = ""
     delay_seconds: float = 0.0
+    embeds: tuple[str, ...] = ()  # absolute
+    is_css: bool = False
 
 
 class Reply(NamedTuple):
@@ -65,19 +70,28 @@ class Hit(NamedTuple):
     target: str
     start: float
     end: float
+    method: str = "GET"
 
 
 class Web:
     """A web of so many pages on so many hosts: at a port of loopback, or (0) http://h0.test, http://h1.test, ..."""
 
-    def __init__(self, seed: int, pages: int = 400, hosts: int = 6, port: int = 0) -> None:
+    def __init__(self, seed: int, pages: int = 400, hosts: int = 6, port: int = 0, outside: int = 0) -> None:
         self.seed = seed
         self.pages = pages
+        self.outside = outside
         self.hosts = [f"http://127.1.0.{n + 1}:{port}" if port else f"http://h{n}.test" for n in range(hosts)]
 
     def seeds(self) -> list[str]:
-        """One URL of each host."""
-        return [self.url(page) for page in range(len(self.hosts))]
+        """One URL of each host, but for those outside."""
+        return [self.url(page) for page in range(len(self.hosts) - self.outside)]
+
+    def is_outside(self, url: str) -> bool:
+        return any(url.startswith(f"{host}/") for host in self.hosts[len(self.hosts) - self.outside :])
+
+    def refuses_head(self, url: str) -> bool:
+        page = self._page("/p" + url.partition("/p")[2])
+        return page is not None and self.is_outside(url) and page % 3 == 0
 
     def url(self, page: int) -> str:
         return self.hosts[page % len(self.hosts)] + self._path(page)
@@ -89,6 +103,8 @@ class Web:
         if target.startswith("/chain/"):
             step = int(target.removeprefix("/chain/"))
             return Answer(301, location=f"{host}/chain/{step + 1}") if step < CHAIN else Answer(200)
+        if target.startswith("/css/"):
+            return self._answer_css(host, int(target.removeprefix("/css/")))
         page = self._page(target)
         if page is None or self.url(page) != host + target:
             return Answer(404)
@@ -98,6 +114,9 @@ class Web:
         """The whole response; the same for the same arguments."""
         answer = self.answer(host, target, asked_before)
         kind, body = "text/html; charset=utf-8", self.html(host + target, answer)
+        if answer.is_css:
+            kind = "text/css"
+            body = "".join(f'@import "{url}"; a {{ background: url({url}) }}\n' for url in answer.embeds).encode()
         if target == "/robots.txt":
             kind, body = "text/plain", b"User-agent: *\nDisallow: /no/\n"
         location = (("Location", answer.location),) if answer.location else ()
@@ -107,8 +126,11 @@ class Web:
     def html(self, url: str, answer: Answer) -> bytes:
         """The body: its links, and links that lead nowhere."""
         odd = '<a href="#top">top</a> <a href="http://[broken">x</a> <a href="mailto:a@b.test">y</a> '
-        odd += '<a href="http://elsewhere.invalid/">z</a> <a rel="nofollow" href="/nofollow">n</a>'
+        odd += "" if self.outside else '<a href="http://elsewhere.invalid/">z</a> '
+        odd += '<a rel="nofollow" href="/nofollow">n</a>'
         links = "".join(f'<a href="{link}#part">to {link}</a>\n' for link in answer.links)
+        links += "".join(f'<img src="{embed}">\n' for embed in answer.embeds if "/css/" not in embed)
+        links += "".join(f'<link rel=stylesheet href="{embed}">\n' for embed in answer.embeds if "/css/" in embed)
         return f"<!doctype html><title>{url}</title><h1>page</h1>{odd if answer.links else ''}{links}".encode()
 
     def expected(self, max_depth: int = -1, killed: Collection[str] = ()) -> dict[str, tuple[str, str]]:
@@ -136,6 +158,41 @@ class Web:
             if not 0 <= max_depth <= depth[url]:
                 todo += [(link, depth[url] + 1, 0) for link in answer.links]
         return {url: self._end(url, chain[url], killed) for url in depth}
+
+    def expected_with_all(self, max_depth: int = -1) -> dict[str, tuple[int, str, str]]:
+        """The computed crawl with check_external and embeds: each URL with its claim, state and reason.
+
+        A claim is 0: crawled, 1: embedded, 2: external.
+        """
+        claim: dict[str, tuple[int, int]] = {}  # and the depth
+        chain: dict[str, int] = {}
+        todo = [(url, (0, 0), 0) for url in self.seeds()]
+        while todo:
+            url, its_claim, its_chain = todo.pop(0)
+            old = (claim.get(url, (9, 0)), chain.get(url, 1 << 30))
+            new = (min(old[0], its_claim), min(old[1], its_chain))
+            if new == old:
+                continue
+            claim[url], chain[url] = new
+            if self._end(url, chain[url], ())[0] == "done":
+                todo += self._leads_to(url, *claim[url], chain[url], max_depth)
+        return {url: (claim[url][0], *self._end(url, chain[url], ())) for url in claim}
+
+    def _leads_to(
+        self, url: str, kind: int, depth: int, chain: int, max_depth: int
+    ) -> list[tuple[str, tuple[int, int], int]]:
+        answer = self._final(url)
+        found = []
+        if answer.location:
+            leaves = kind == 0 and self.is_outside(answer.location)
+            found.append((answer.location, (1, 0) if leaves else (kind, depth), chain + 1))
+        if kind == 0 and not 0 <= max_depth <= depth:
+            found += [(link, (2 if self.is_outside(link) else 0, depth + 1), 0) for link in answer.links]
+        is_read = kind == 0 or (kind == 1 and answer.is_css)
+        steps = depth if kind == 1 else 0  # of embedding, from a page
+        if is_read and steps < 5:
+            found += [(embed, (1, steps + 1), 0) for embed in answer.embeds]
+        return found
 
     def requests(self, url: str, retries: int) -> int:
         """How often a crawl without accidents asks for a URL of `expected`."""
@@ -175,7 +232,19 @@ class Web:
         links += [self.url(near) for near in (2 * page + 1, 2 * page + 2) if near < self.pages]
         if page == 0:
             links.append(f"{self.hosts[0]}/chain/0")
-        return Answer(200, tuple(links), delay_seconds=0.1 if kind == "slow" else 0.0)
+        return Answer(200, tuple(links), "", 0.1 if kind == "slow" else 0.0, self._embeds(page, "on a page"))
+
+    def _embeds(self, number: int, where: str) -> tuple[str, ...]:
+        if not self.outside:
+            return ()
+        page = self._number(number, f"embed {where}") % self.pages
+        css = self._number(number, f"css {where}") % 60
+        return self.url(page), f"{self.hosts[css % len(self.hosts)]}/css/{css}"
+
+    def _answer_css(self, host: str, number: int) -> Answer:
+        if self.hosts[number % len(self.hosts)] != host or number % 7 == 0:
+            return Answer(404)
+        return Answer(200, embeds=self._embeds(number, "in css"), is_css=True)
 
     def _robots(self, host: int, asked_before: int) -> Answer:
         if host == NO_ROBOTS:
@@ -206,13 +275,13 @@ class Web:
 class WebServer:
     """Serves a web; a context manager."""
 
-    def __init__(self, seed: int, pages: int = 400, hosts: int = 6) -> None:
+    def __init__(self, seed: int, pages: int = 400, hosts: int = 6, outside: int = 0) -> None:
         self.hits: list[Hit] = []
         self._lock = threading.Lock()
         self._asked: Counter[str] = Counter()
         self._servers: list[ThreadingHTTPServer] = []
         port = _free_port(hosts)
-        self.web = Web(seed, pages, hosts, port)
+        self.web = Web(seed, pages, hosts, port, outside)
         for number in range(hosts):
             self._servers.append(_make_server(self, f"127.1.0.{number + 1}", port, self.web.hosts[number]))
 
@@ -226,16 +295,18 @@ class WebServer:
             server.shutdown()
             server.server_close()
 
-    def serve(self, host: str, target: str) -> Reply:
+    def serve(self, host: str, target: str, method: str = "GET") -> Reply:
         """Answer one request, and log it."""
         start = time.monotonic()
         with self._lock:
             asked_before = self._asked[host + target]
             self._asked[host + target] += 1
         reply = self.web.respond(host, target, asked_before)
+        if method == "HEAD" and self.web.refuses_head(host + target):
+            reply = Reply(405, (("Content-Length", "0"),), b"", 0.0)
         time.sleep(reply.delay_seconds)  # it is the server's page that is slow, not the test
         with self._lock:
-            self.hits.append(Hit(host, target, start, time.monotonic()))
+            self.hits.append(Hit(host, target, start, time.monotonic(), method))
         return reply
 
     def asked(self) -> Counter[str]:
@@ -363,12 +434,15 @@ def _make_server(owner: WebServer, address: str, port: int, host: str) -> Thread
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def do_GET(self) -> None:
-            reply = owner.serve(host, self.path)
+            reply = owner.serve(host, self.path, self.command)
             self.send_response(reply.status)
             for name, value in reply.headers:
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.body)
+            if self.command != "HEAD":
+                self.wfile.write(reply.body)
+
+        do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it)
             pass

@@ -284,9 +284,8 @@ class RequestsTransport:
             headers = _headers(raw)
             flight.phase = "reading the body"
             request = flight.request
-            if request.method == "HEAD":
-                pass  # nothing comes; of one who sends a body all the same, no byte may be read
-            elif request.cut_body_at or is_wanted(raw.status, headers, request.types):
+            is_head = request.method == "HEAD"
+            if not is_head and (request.cut_body_at or is_wanted(raw.status, headers, request.types)):
                 body, wire_size = read_body(raw, self._config.max_body_bytes, request.cut_body_at)
             else:
                 _drain(flight, raw)

@@ -99,7 +99,7 @@ WALK = {
     f"{URL} --ledger notes.txt": f"notes.txt is not a ledger: it is no SQLite file; {OTHER}",
     f"{URL} --ledger other.db": f"other.db is not a ledger: it is some other SQLite file; {OTHER}",
     f"{URL} --ledger newer.db": (
-        "the ledger newer.db has schema version 99, this program knows 2: use the newer poolcrawl that wrote it"
+        "the ledger newer.db has schema version 99, this program knows 3: use the newer poolcrawl that wrote it"
     ),
     f"{URL} --ledger folder": "folder is a folder: expected the file of a ledger, such as folder/crawl.db",
     f"{URL} --ledger {URL}": f"--ledger: {URL} is a URL; expected the file of a ledger, such as crawl.db",

@@ -18,6 +18,7 @@ STEPS: Final = (
     CREATE INDEX _pages_not_200 ON _pages (status) WHERE status <> 200;
     CREATE INDEX _pages_item_errors ON _pages (item_error) WHERE item_error IS NOT NULL;
     """,
+    "",  # 3: depths of what is asked and not crawled, which the views tell without what is added to them
 )
 VERSION: Final = len(STEPS) + 1
 

@@ -150,10 +150,16 @@ def remove_leftovers() -> None:
             continue
         with contextlib.suppress(OSError):  # its process lives
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for semaphore in SHARED_MEMORY.glob(f"sem.{semaphore_prefix(folder)}-*"):
-                semaphore.unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
         os.close(fd)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a process's folder, and the semaphores that are named after it: one may have none to look after it."""
+    for semaphore in SHARED_MEMORY.glob(f"sem.{semaphore_prefix(folder)}-*"):
+        with contextlib.suppress(OSError):
+            semaphore.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def folder_prefix(pid: int | str) -> str:

@@ -17,7 +17,6 @@ import multiprocessing
 import os
 import queue
 import resource
-import shutil
 import signal
 import sys
 import threading
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.errors import CrawlerError, StorageError, UsageError
-from crawler.lock import claim_folder, is_gone, kill, resident_bytes, semaphore_prefix, sign_in
+from crawler.lock import claim_folder, is_gone, kill, remove_folder, resident_bytes, semaphore_prefix, sign_in
 from crawler.model import Visit, VisitId
 
 CLOSE_AFTER_SECONDS = 0.5  # a worker is dead and its calls are still open: it died while it wrote a result
@@ -270,7 +269,8 @@ def _name_what_is_made() -> None:
     config["semprefix"] = "/" + semaphore_prefix(folder)
     if config.get("tempdir") is None:
         config["tempdir"] = str(folder)
-    Finalize(None, shutil.rmtree, (folder, True), exitpriority=-100)
+    # Its own finalizers have run by then; a semaphore that was made as the resource tracker died has none.
+    Finalize(None, remove_folder, (folder,), exitpriority=-100)
 
 
 def _forget_foreign_fork_server() -> None:

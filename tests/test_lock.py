@@ -82,6 +82,26 @@ def test_what_a_dead_process_made_elsewhere_is_removed_by_the_next_and_a_living_
     assert folder.name.startswith(f"poolcrawl-{process.pid}-")
 
 
+def test_a_process_that_ends_takes_a_semaphore_along_that_nothing_else_looks_after(tmp_path: Path) -> None:
+    script = """
+import multiprocessing, pathlib
+from crawler import lock, pools
+lock.SHARED_MEMORY = pathlib.Path.cwd()
+pools._name_what_is_made()
+config = multiprocessing.current_process()._config
+(lock.SHARED_MEMORY / f"sem.{config['semprefix'][1:]}-made-as-the-resource-tracker-died").touch()
+print(config["tempdir"], len(list(lock.SHARED_MEMORY.glob("sem.pcl-*"))))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )  # fmt: skip
+    folder, made = ran.stdout.split()
+    assert (made, ran.stderr) == ("1", "")
+    assert not Path(folder).exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_system_without_locks_is_no_other_crawl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(fd: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")

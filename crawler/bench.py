@@ -14,12 +14,14 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from crawler.arguments import Parser
@@ -187,13 +189,28 @@ def run(arguments: argparse.Namespace) -> int:
         max_seconds=arguments.seconds / len(available),
     )  # fmt: skip
     found = []
-    with serving(arguments.pages, arguments.hosts) as (server_pid, seeds):
+    with _tidy_when_killed(), serving(arguments.pages, arguments.hosts) as (server_pid, seeds):
         for name in available:
             sys.stderr.write(f"{name}: crawling {arguments.pages:,} pages on {arguments.hosts} hosts ...\n")
             found.append(_measure(name, seeds, config, server_pid))
     faults = [fault for each in found if (fault := fault_of(each, arguments.pages))]
     _print_results(found, arguments.pages, arguments.hosts, [*missing, *faults])
     return 1 if faults else 0
+
+
+@contextlib.contextmanager
+def _tidy_when_killed() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a block as Ctrl-C does, tidily: there are a server and a temporary ledger in it."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _find_transports(names: list[str] | None) -> tuple[list[str], list[str]]:

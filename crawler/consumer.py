@@ -102,7 +102,7 @@ def _drain(setup: ConsumerSetup, q: Any, turn: Any) -> None:
             if taken[-1] is None:
                 return
     finally:
-        writer.close()
+        writer.leave()
 
 
 def _take(q: Any) -> tuple[list[bytes | None], bool]:

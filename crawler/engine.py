@@ -32,7 +32,7 @@ import msgspec
 from crawler import transports
 from crawler.config import Config
 from crawler.consumer import Complaint, ConsumerSetup, Outbox, Watch, consume, join
-from crawler.errors import CrawlerError, UsageError
+from crawler.errors import CrawlerError, StorageError, UsageError
 from crawler.frontier import Frontier
 from crawler.ledger.opening import Opening
 from crawler.ledger.reader import Reader
@@ -162,6 +162,9 @@ class Crawl:
                 self.supervise()
                 self.dispatch()
             self.end(reason)
+        except StorageError:
+            self.reader.abandon()
+            raise
         finally:
             self.close()
         return reason
@@ -228,6 +231,7 @@ class Crawl:
             self.supervise()
             time.sleep(ACK_SECONDS)
         join(self.q, lambda: self.kind.are_alive(self.consumers))
+        self.watch.check(self.outbox, self.listen())  # all is committed, and yet the disk may have failed after that
 
     # ---- the main loop's steps
 
@@ -480,13 +484,18 @@ class Crawl:
         if not alive:
             self.kind.check(self.consumers)
         self.kind.dismiss(self.consumers, self.q)
-        complaints: list[Complaint] = []
-        while not self.complaints.empty():
-            complaints.append(self.complaints.get())
+        complaints = self.listen()
         self.acknowledge()
         self.watch.check(self.outbox, complaints)
         log.warning("the queue and its consumers are replaced: %s", complaints[-1].text if complaints else why)
         self.start_consumers()
+
+    def listen(self) -> list[Complaint]:
+        """Return what consumers have said since they were started."""
+        complaints: list[Complaint] = []
+        while not self.complaints.empty():
+            complaints.append(self.complaints.get())
+        return complaints
 
     def close(self) -> None:
         """Leave no process, thread or connection behind; safe at any moment."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from crawler import lock, urls
 from crawler.ledger import schema
+from crawler.ledger.connection import storage_errors
 from crawler.ledger.feed import Feed, PageFound
 from crawler.progress import readable_bytes, readable_duration
 
@@ -141,7 +142,7 @@ class Report:
 @contextlib.contextmanager
 def reading(ledger: Path) -> Iterator[Any]:
     """Hold a connection that reads; what is damaged is a StorageError."""
-    with schema.storage_errors(ledger):
+    with storage_errors(ledger):
         connection = schema.connect_read_only(ledger)
         try:
             yield connection

@@ -27,6 +27,7 @@ from crawler.engine import Crawl, Job, Stop
 from crawler.errors import UsageError
 from crawler.extract import load_hook
 from crawler.ledger import migrations, opening, schema
+from crawler.ledger.connection import storage_errors
 from crawler.ledger.opening import SeedRow
 from crawler.lock import LedgerLock
 from crawler.pools import limits_explained
@@ -116,7 +117,7 @@ def run(
         lock = LedgerLock(ledger)
         lock.acquire()
         stack.callback(lock.release)
-        stack.enter_context(schema.storage_errors(ledger))
+        stack.enter_context(storage_errors(ledger))
         if fresh:
             schema.remove(ledger)
         schema.create(ledger)

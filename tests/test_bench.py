@@ -164,7 +164,8 @@ def test_fewer_pages_than_hosts_are_a_usage_error() -> None:
         main(["--pages", "7"])
 
 
-def test_ctrl_c_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_no_process_and_no_file(tmp_path: Path, number: signal.Signals, code: int) -> None:
     run = "commands.run('bench', ['--pages', '54321', '-p', '1'])"
     program = f"from crawler import commands\nif __name__ == '__main__': {run}"
     script = tmp_path / "script.py"
@@ -175,8 +176,9 @@ def test_ctrl_c_leaves_no_process_and_no_file(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         assert "crawling 54,321 pages" in running.stderr.readline()
-        running.send_signal(signal.SIGINT)
-        assert "KeyboardInterrupt" in running.stderr.read()
+        running.send_signal(number)
+        assert ("KeyboardInterrupt" in running.stderr.read()) == (number == signal.SIGINT)
+    assert running.returncode == code
     assert not list(folder.iterdir())
     commands = [read(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
     assert not [command for command in commands if b"crawler.bench" in command and b"54321" in command]

@@ -448,6 +448,28 @@ def test_standard_streams_may_be_closed(shell: Shell, site: Site, closing: str) 
     assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [{"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}],
+    ids=["LANG=C", "PYTHONIOENCODING=ascii"],
+)
+def test_output_that_cannot_show_a_letter_shows_something_else_and_changes_no_exit_code(
+    shell: Shell, site: Site, environment: dict[str, str]
+) -> None:
+    shell.environment |= environment
+    title = "Sm\N{LATIN SMALL LETTER O WITH DIAERESIS}r \N{SNOWMAN}"
+    site.add_page("/", html=f"<title>{title}</title><a href='/caf\N{LATIN SMALL LETTER E WITH ACUTE}'>{title}</a>")
+    ran = shell.crawl(site.url("/"), "-v")
+    assert (ran.returncode, "Traceback" in ran.stderr, "broken links: 1 URL" in ran.stdout) == (0, False, True)
+    for words in (["status"], ["pages", "crawl.db"], ["urls", "crawl.db", "--format", "csv"], ["tail", "crawl.db"]):
+        ran = shell.run(*words)
+        assert (ran.returncode, ran.stderr) == (0, ""), words
+    assert "Sm\\xf6r \\u2603" in shell.run("pages", "crawl.db").stdout
+    assert json.loads(shell.run("tail", "crawl.db").stdout.splitlines()[0])["title"] == title
+    ran = shell.run("--nonsense-\N{SNOWMAN}")
+    assert (ran.returncode, "Traceback" in ran.stderr) == (2, False)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_output_that_cannot_be_written_is_said_and_changes_no_exit_code(shell: Shell, site: Site) -> None:
     ran = shell.typed(f"crawler {site.url('/0')} --delay 0 -p 0 >/dev/full")

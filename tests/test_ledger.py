@@ -12,7 +12,7 @@ import pytest
 from crawler import urls
 from crawler.config import Config
 from crawler.errors import StorageError, UsageError
-from crawler.ledger import opening, schema
+from crawler.ledger import connection, opening, schema
 from crawler.ledger.opening import SeedRow
 from crawler.ledger.reader import Reader
 from crawler.ledger.writer import Fenced, Parcel, ProtocolError, Writer
@@ -285,6 +285,70 @@ def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, content: by
     with pytest.raises(UsageError, match=message):
         schema.remove(path)
     assert path.read_bytes() == content
+
+
+def test_a_wal_that_has_grown_large_is_copied_back_after_a_commit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.commit(bench.page(0, ["http://a.test/a"]))
+    before = bench.path.read_bytes()
+    bench.commit(bench.page(1, []))
+    assert bench.path.read_bytes() == before
+    monkeypatch.setattr(connection, "CHECKPOINT_BYTES", 1)
+    bench.commit()
+    assert bench.path.read_bytes() != before
+
+
+def test_a_wal_that_cannot_be_copied_back_is_told_and_left_beside_the_ledger(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CHECKPOINT_BYTES", 1)
+    tried = []
+
+    def fail(self: connection.Connection) -> None:
+        tried.append(self)
+        self.has_failed = True
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+        raise error
+
+    monkeypatch.setattr(connection.Connection, "checkpoint", fail)
+    with pytest.raises(StorageError, match=r"crawl\.db: disk I/O error; see to the disk that it is on"):
+        bench.commit(bench.page(0, ["http://a.test/a"]))
+    assert bench.reader.counters().committed == 1  # it is in the WAL, and stays there
+    bench.reader.abandon()
+    bench.writer.close()
+    bench.reader.close()
+    assert tried == [bench.writer.connection]
+    assert bench.path.with_name("crawl.db-wal").stat().st_size > 0
+    monkeypatch.undo()
+    schema.connect_read_only(bench.path).close()
+    assert not bench.path.with_name("crawl.db-wal").exists()
+    assert bench.rows("SELECT url FROM pages") == [(SEED,)]
+
+
+def test_a_wal_that_was_deleted_under_a_crawl_is_a_storage_error(bench: Bench) -> None:
+    bench.path.with_name("crawl.db-wal").unlink()
+    with pytest.raises(StorageError, match=r"No such file or directory: .*crawl\.db-wal"):
+        bench.commit()
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (sqlite3.SQLITE_FULL, "make room on the disk"),
+        (sqlite3.SQLITE_IOERR_WRITE, "see to the disk that it is on (full? over its quota? broken?)"),
+        (sqlite3.SQLITE_BUSY, "another program keeps it locked: end that"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, "see to the permissions of the file and its folder"),
+        (sqlite3.SQLITE_CORRUPT, "it is damaged: "),
+        (sqlite3.SQLITE_ERROR, "it is as it was at its last commit"),
+    ],
+)
+def test_what_sqlite_says_comes_with_what_to_do(code: int, advice: str) -> None:
+    error = sqlite3.OperationalError("so says SQLite")
+    error.sqlite_errorcode = code
+    said = str(connection.as_storage_error(Path("crawl.db"), error))
+    assert said.startswith(f"the ledger crawl.db: so says SQLite; {advice}")
 
 
 def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:

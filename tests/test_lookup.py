@@ -23,6 +23,7 @@ import pytest
 from crawler import Config, StorageError, UsageError, crawl, export
 from crawler.cli import main
 from crawler.ledger import lookup, schema, views
+from crawler.ledger.connection import connect_to_ask
 from tests.site import Site
 
 ROOT = Path(__file__).parent.parent
@@ -176,7 +177,7 @@ def test_a_question_can_only_read(crawled: Path, question: str) -> None:
 
 
 def test_even_without_the_authorizer_the_file_is_open_for_reading_only(crawled: Path) -> None:
-    connection = schema.connect_to_ask(crawled)
+    connection = connect_to_ask(crawled)
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("DELETE FROM _urls")
     connection.close()

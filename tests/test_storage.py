@@ -152,6 +152,30 @@ def test_whichever_call_fails_it_stops_cleanly_and_goes_on_afterwards(
     assert failed >= 2
 
 
+@needs_a_compiler
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_a_sync_that_failed_is_never_tried_again_and_the_crawl_says_so(
+    make_disk: Callable[[int], Disk], durability: str
+) -> None:
+    disk = make_disk(0)
+    options = ("-p", "0", "-q", "-s", f"durability={durability}")
+    for number in range(1, 40):
+        if number % 6 == 1:
+            assert disk.crawl("--fresh", "--yes", "--max-pages", "1").returncode == 0
+        ran = disk.crawl("--max-pages", str(2 + number), *options, calls="sync", fails_at=number, errno=errno.EIO)
+        called = int.from_bytes(disk.counter.read_bytes(), "little")
+        if called < number:
+            assert ran.returncode == 0
+            break
+        assert (ran.returncode, called) == (5, number), ran.stderr
+        assert ran.stderr.endswith("the same command then continues\n")
+        assert f"the ledger {disk.ledger}: disk I/O error; see to the disk that it is on" in ran.stderr
+        disk.check_nothing_false()
+    assert number > 3
+    assert disk.crawl().returncode == 0
+    disk.check_finished()
+
+
 def test_a_ledger_that_another_program_has_locked_is_waited_for(site: Site, tmp_path: Path) -> None:
     disk = Disk(site, tmp_path / "disk")
     assert disk.crawl("--max-pages", "3").returncode == 0

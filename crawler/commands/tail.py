@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import select
 import signal
@@ -44,6 +45,8 @@ def make_parser(name: str) -> Parser:
 def run(arguments: argparse.Namespace) -> int:
     """Print the last lines and then all that come; return the exit code."""
     ledger = find_ledger(arguments.ledger)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the locale
     try:
         with contextlib.closing(Feed(ledger, arguments.since or 0)) as feed:
             if arguments.since is None and arguments.lines is not None:

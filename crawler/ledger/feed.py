@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crawler.ledger import schema
+from crawler.ledger.connection import storage_errors
 
 AT_A_TIME = 100  # rows, in memory together
 
@@ -65,12 +66,12 @@ class Feed:
         """
         self._path = path
         self.after = after
-        with schema.storage_errors(path):
+        with storage_errors(path):
             self._connection = schema.connect_read_only(path)
 
     def pages(self) -> list[PageFound]:
         """Return the next pages, `AT_A_TIME` at most; none: there are no more for now."""
-        with schema.storage_errors(self._path):
+        with storage_errors(self._path):
             rows = self._connection.execute(_PAGES, (self.after, AT_A_TIME)).fetchall()
             found = [PageFound(row[0], row[1:-2], self._items_of(row[-2:])) for row in rows]
         self.after = found[-1].row if found else self.after
@@ -78,14 +79,14 @@ class Feed:
 
     def items(self) -> list[ItemFound]:
         """Return the next items, `AT_A_TIME` at most; none: there are no more for now."""
-        with schema.storage_errors(self._path):
+        with storage_errors(self._path):
             rows = self._connection.execute(_ITEMS, (self.after, AT_A_TIME)).fetchall()
         self.after = rows[-1][0] if rows else self.after
         return [ItemFound(*row) for row in rows]
 
     def skip_to_last(self, count: int, what: str) -> None:
         """Begin so late that `count` of the "pages" or "items" that are there now are still to come."""
-        with schema.storage_errors(self._path):
+        with storage_errors(self._path):
             last = self._connection.execute(f"SELECT max(rowid) FROM {_TABLES[what]}").fetchone()[0] or 0  # noqa: S608
         self.after = max(last - count, 0)
 

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from crawler.errors import CrawlerError, UsageError
 from crawler.ledger import schema, views
+from crawler.ledger.connection import connect_to_ask, storage_errors
 
 PUBLIC: Final = ("urls", "pages", "items", "hosts", "runs", "seeds", *views.VIEWS)
 _STEPS: Final = 20_000  # of SQLite's machine between two looks at the clock: about a millisecond
@@ -45,12 +46,12 @@ def opened(ledger: Path) -> Iterator[Ledger]:
         UsageError, StorageError: it is no ledger, or cannot be read.
     """
     with ExitStack() as stack:
-        stack.enter_context(schema.storage_errors(ledger))
+        stack.enter_context(storage_errors(ledger))
         # A connection with mode=ro leaves -wal and -shm behind when it is the last one out; this one, which has read
         # something, too, tidies them up.
         tidy = stack.enter_context(closing(schema.connect_read_only(ledger)))
         tidy.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-        connection = stack.enter_context(closing(schema.connect_to_ask(ledger)))
+        connection = stack.enter_context(closing(connect_to_ask(ledger)))
         views.lend(connection)
         for table in ("json_each", "json_tree", *(f"pragma_{name}" for name in _DESCRIBING)):
             # SQLite declares these tables at their first use, which looks like writing to the authorizer.

@@ -126,6 +126,10 @@ class Reader:
         )
         return [ReadyRow(*row) for row in rows]
 
+    def abandon(self) -> None:
+        """Let `close` write nothing: what is in the -wal file could not be copied back, and stays there."""
+        self._connection.has_failed = True
+
     def close(self) -> None:
         """Close the connection; the last one out leaves a ledger without a -wal file beside it."""
         self._connection.close()

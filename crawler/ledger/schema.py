@@ -12,17 +12,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from crawler.errors import StorageError, UsageError
 from crawler.ledger import migrations, views
+from crawler.ledger.connection import (
+    ADVICE,
+    Connection,
+    as_storage_error,
+    connect_to_write,
+    primary_code,
+    storage_errors,
+)
 
 APPLICATION_ID = 0x706C636C  # "plcl", in the file's header: how a file says that it is a ledger
-BUSY_SECONDS = 45.0  # how long a write waits for another program's lock
 
 _TABLES = """
 CREATE TABLE _meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -203,36 +207,33 @@ FROM _hosts;
 """
 
 
-def connect(path: Path, durability: str = "process") -> sqlite3.Connection:
+def connect(path: Path, durability: str = "process") -> Connection:
     """Open an existing ledger for reading and writing; transactions are begun and committed by hand.
 
     Raises:
         StorageError, UsageError: as `check`.
     """
     check(path)
-    connection = sqlite3.connect(_uri(path), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
-    connection.execute("PRAGMA journal_mode = WAL")
+    connection = connect_to_write(path)
+    _write_ahead(connection)
     connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -32768")  # KiB; a merge walks the sieve in order, more buys little
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `Connection`
+    connection.execute("PRAGMA journal_size_limit = 0")  # so that its size says how much there is to copy back
     return connection
 
 
-def connect_read_only(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path) -> Connection:
     """Open a ledger, of a running crawl or not, for reading only.
 
     Opened for writing as far as the file system is concerned: a connection that may only read cannot tidy up the
     `-wal` file when it is the last one out, and a ledger is to be copied as one file.
     """
     check(path)
-    connection = sqlite3.connect(_uri(path), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+    connection = connect_to_write(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
-
-
-def connect_to_ask(path: Path) -> sqlite3.Connection:
-    """Open a ledger with mode=ro, for questions of its user's own. Leaves a -wal file behind if it is the last one."""
-    return sqlite3.connect(_uri(path, "ro"), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
 
 
 def create(path: Path) -> None:
@@ -244,18 +245,29 @@ def create(path: Path) -> None:
         return
     begun = path.with_name(path.name + "-new")
     try:
-        begun.unlink(missing_ok=True)
+        for end in ("-journal", "-wal", "-shm", ""):
+            begun.with_name(begun.name + end).unlink(missing_ok=True)
         connection = sqlite3.connect(begun, isolation_level=None)
         try:
             connection.executescript(
                 f"BEGIN; {_TABLES} {_VIEWS} {views.script()}"
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {migrations.VERSION}; COMMIT;"
             )
+            _write_ahead(connection)  # noted in the file, for good
         finally:
             connection.close()
         begun.rename(path)
     except (OSError, sqlite3.Error) as error:
-        raise StorageError(f"cannot create the ledger {path}: {error}; is its folder there and writable?") from error
+        is_no_folder = primary_code(error) in (0, sqlite3.SQLITE_CANTOPEN)
+        advice = "is its folder there and writable?" if is_no_folder else ADVICE.get(primary_code(error), "")
+        raise StorageError(f"cannot create the ledger {path}: {error}; {advice}") from error
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. (SQLite keeps silent if it cannot.)"""
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"it cannot be written ahead of (WAL), its journal mode stays {mode}")
 
 
 def migrate(path: Path) -> int:
@@ -265,12 +277,12 @@ def migrate(path: Path) -> int:
         StorageError, UsageError: as `check`.
     """
     check(path, may_be_old=True)
-    connection = sqlite3.connect(_uri(path), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
-    try:
-        with storage_errors(path):
+    with storage_errors(path):
+        connection = connect_to_write(path)
+        try:
             return migrations.migrate(connection, f"{_VIEWS} {views.script()}")
-    finally:
-        connection.close()
+        finally:
+            connection.close()
 
 
 def check(path: Path, *, may_be_old: bool = False) -> None:
@@ -290,16 +302,16 @@ def check(path: Path, *, may_be_old: bool = False) -> None:
     if not os.access(path, os.R_OK):
         raise StorageError(f"the ledger {path} cannot be read: no permission")
     try:
-        connection = sqlite3.connect(_uri(path), uri=True, timeout=BUSY_SECONDS)
+        connection = connect_to_write(path)
         try:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
-        if "not a database" in str(error):
+        if primary_code(error) == sqlite3.SQLITE_NOTADB:
             raise UsageError(f"{path} is not a ledger: it is no SQLite file; name another with --ledger") from error
-        raise StorageError(f"the ledger {path} cannot be read: {error}") from error
+        raise as_storage_error(path, error) from error
     if application != APPLICATION_ID:
         raise UsageError(f"{path} is not a ledger: it is some other SQLite file; name another with --ledger")
     if version > migrations.VERSION:
@@ -319,23 +331,6 @@ def read_key(connection: sqlite3.Connection) -> bytes:
     return bytes(connection.execute("SELECT value FROM _meta WHERE key = 'fingerprint_key'").fetchone()[0])
 
 
-def as_storage_error(path: Path, error: sqlite3.Error) -> StorageError:
-    """Say what SQLite said, of which file, and what to do."""
-    return StorageError(
-        f"the ledger {path}: {error}; it is as it was at its last commit: when the cause is gone, "
-        "the same command continues"
-    )
-
-
-@contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises in a block into a StorageError that names the ledger."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise as_storage_error(path, error) from error
-
-
 def remove(path: Path) -> None:
     """Delete a ledger and what SQLite keeps beside it; refuses to delete anything else. The caller holds its lock."""
     if path.exists():
@@ -347,7 +342,3 @@ def remove(path: Path) -> None:
 def utc_now() -> str:
     """Return the time as the ledger writes it: UTC, ISO 8601, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _uri(path: Path, mode: str = "rw") -> str:
-    return f"file:{quote(str(path.absolute()))}?mode={mode}"

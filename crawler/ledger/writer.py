@@ -19,6 +19,7 @@ import msgspec
 
 from crawler import urls
 from crawler.ledger import schema
+from crawler.ledger.connection import as_storage_error
 from crawler.ledger.merge import merge
 from crawler.model import DONE, EMBED_REL, EMBEDDED, HOOK_REL, MAX_REDIRECTS, QUEUED, Candidate, End, PageRow, VisitId
 from crawler.offers import Offers
@@ -181,13 +182,15 @@ class Writer:
             yield
             connection.execute(_WRITE_RUN, (*self._counts.values(), self.run_id))
             connection.execute("COMMIT")
+            connection.checkpoint_if_due()
         except BaseException as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.IntegrityError):
                 raise ProtocolError(f"stored twice? {error}") from error
-            if isinstance(error, sqlite3.Error):
-                raise schema.as_storage_error(self._path, error) from error
+            if isinstance(error, (sqlite3.Error, OSError)):
+                connection.has_failed = True
+                raise as_storage_error(self._path, error) from error
             raise
 
     def add_candidates(self, candidates: Sequence[Sequence[Any]]) -> None:
@@ -223,8 +226,16 @@ class Writer:
         self._counts["ended_urls"] -= ended_urls
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection.
+
+        Raises:
+            sqlite3.Error: what is committed could not be copied out of the WAL.
+        """
         self.connection.close()
+
+    def leave(self) -> None:
+        """Close the connection, and leave the WAL to others that have one."""
+        self.connection.leave()
 
     def offer_again(self, page: VisitId) -> None:
         """Make candidates of a stored page's links, by the depth it has now, inside a transaction."""

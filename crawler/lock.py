@@ -156,9 +156,9 @@ def remove_leftovers() -> None:
 
 def remove_folder(folder: Path) -> None:
     """Remove a process's folder, and the semaphores that are named after it: one may have none to look after it."""
-    for semaphore in SHARED_MEMORY.glob(f"sem.{semaphore_prefix(folder)}-*"):
-        with contextlib.suppress(OSError):
-            semaphore.unlink()
+    with contextlib.suppress(OSError):  # also where there is no file descriptor left to look
+        for semaphore in SHARED_MEMORY.glob(f"sem.{semaphore_prefix(folder)}-*"):
+            semaphore.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

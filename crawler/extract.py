@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from crawler import urls
+from crawler.encodings import decode
 from crawler.errors import UsageError
 from crawler.model import MAX_LINKS_PER_PAGE
-from crawler.parse import decode
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from crawler import embeds, parse, politeness, robots, urls
+from crawler import embeds, encodings, parse, politeness, robots, urls
 from crawler.config import ROBOTS_TOKEN, Config
 from crawler.extract import Page, run_hook
 from crawler.model import (
@@ -120,12 +120,12 @@ class Harvester:
         items: list[ItemRow] = []
         content_type = answer.header("content-type")
         if answer.body is not None and embeds.is_css(content_type):
-            text, page.charset = parse.decode(answer.body, content_type)
+            text, page.charset = encodings.decode(answer.body, content_type)
             found = parse.css_embeds(text, visit.url)
             page.links = self._encode_json(found).decode()
             embedded = self._unreported_embeds(found, visit)
         elif visit.depth < EMBEDDED and answer.body is not None and parse.is_html(content_type, answer.body[:512]):
-            utf8, page.charset = parse.to_utf8(answer.body, content_type)
+            utf8, page.charset = encodings.to_utf8(answer.body, content_type)
             document = self._parse(utf8, visit, answer, page)
             if 200 <= answer.status < 300:
                 follow = document.follow

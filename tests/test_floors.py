@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "crawler"
 FLOORS = [
     {"model", "errors"},
-    {"urls", "scope", "robots", "politeness", "parse", "embeds", "extract", "offers", "harvest"},
+    {"urls", "scope", "robots", "politeness", "encodings", "parse", "embeds", "extract", "offers", "harvest"},
     {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder"},
     {"pools", "worker", "consumer", "watchdog"},
     {"engine", "session", "streaming"},

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from crawler import parse, transports
+from crawler import encodings, transports
 from crawler.config import Config
 from crawler.errors import UsageError
 from crawler.model import Answer
@@ -55,7 +55,7 @@ def test_an_answer_is_the_same_by_every_transport(
     assert (answer.status, answer.http_version, answer.wire_size) == (200, "1.1", len(PLAIN.body))
     assert sorted(answer.headers) == sorted((name.lower(), value) for name, value in PLAIN.headers)
     assert answer.body == PLAIN.body
-    assert parse.decode(answer.body, answer.header("content-type")) == ("<title>\xe9</title>", "windows-1252")
+    assert encodings.decode(answer.body, answer.header("content-type")) == ("<title>\xe9</title>", "windows-1252")
     assert before <= answer.started_at <= time.time()
     assert at <= answer.ended - answer.elapsed_seconds <= answer.ended <= time.monotonic()
 

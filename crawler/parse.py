@@ -21,7 +21,7 @@ from crawler.model import EMBED_REL, MAX_LINKS_PER_PAGE
 
 MAX_TEXT = 1_000  # characters of a title, description, heading
 MAX_LINK_TEXT = 200
-MAX_TAGS = 4_000  # with more, end tags included, a page is thinned out: 2,000 unclosed <font><p> take 1 s
+MAX_TAGS = 4_000  # with more, end tags not counted, a page is thinned out: 2,000 unclosed <font><p> take 1 s
 MAX_TAG_BYTES = 16_384  # with a longer tag, too, and that tag is dropped: 20,000 attributes take 0.7 s
 
 _BLOCK_BYTES = MAX_TAG_BYTES // 2
@@ -257,7 +257,8 @@ class _Links:
 def _thin_out(page: bytes, noise: re.Pattern[bytes]) -> bytes:
     """Drop what a page has too much of, but for what is read here: comments, scripts, other elements, huge tags."""
     # A tag has three bytes at least. A huge one fills an aligned block of half its size without another "<".
-    many = len(page) > 3 * MAX_TAGS and page.count(b"<") > MAX_TAGS
+    tags = page.count(b"<") if len(page) > 3 * MAX_TAGS else 0
+    many = tags > MAX_TAGS and tags - page.count(b"</") > MAX_TAGS
     blocks = range(0, len(page) - _BLOCK_BYTES, _BLOCK_BYTES)
     huge = any(page.find(b"<", start, start + _BLOCK_BYTES) < 0 for start in blocks) and _HUGE_TAG.search(page)
     if not many and not huge:

@@ -24,10 +24,12 @@ def other() -> Iterator[Site]:
         yield site
 
 
+BASE = {"processes": 0, "delay_seconds": 0.0, "log_seconds": 0.0, "retry_wait_seconds": 0.01,
+        "allow_private": ("127.0.0.0/8",)}  # fmt: skip
+
+
 def check(site: Site, ledger: Path | None = None, **options: object) -> Report:
-    base = {"processes": 0, "delay_seconds": 0.0, "log_seconds": 0.0, "retry_wait_seconds": 0.01,
-            "allow_private": ("127.0.0.0/8",)}  # fmt: skip
-    return crawl([site.url("/")], Config(**{**base, **options}), ledger=ledger)  # type: ignore[arg-type]
+    return crawl([site.url("/")], Config(**{**BASE, **options}), ledger=ledger)  # type: ignore[arg-type]
 
 
 def asked(site: Site) -> list[tuple[str, str]]:
@@ -142,3 +144,17 @@ def test_stylesheets_that_import_one_another_for_ever_end(home: Site) -> None:
         home.add_file(f"/{number}.css", f"@import '{number + 1}.css';".encode(), "text/css")
     check(home, embeds=True).close()
     assert asked(home)[1:] == [("GET", f"/{number}.css") for number in range(5)]
+
+
+def test_an_external_page_that_becomes_a_seed_is_crawled_also_without_the_option(
+    home: Site, other: Site, tmp_path: Path
+) -> None:
+    home.add_page("/", [other.url("/")])
+    other.add_page("/", ["/next"])
+    other.add_page("/next")
+    check(home, tmp_path / "crawl.db", check_external=True)
+    with crawl([other.url("/")], Config(**BASE), ledger=tmp_path / "crawl.db") as report:  # type: ignore[arg-type]
+        assert {url.url: url.state for url in report.urls()} == {
+            home.url("/"): "done", other.url("/"): "done", other.url("/next"): "done",
+        }  # fmt: skip
+        assert report.counts["pages"] == 3

@@ -82,6 +82,8 @@ _IS_PAGE = "SELECT count(*) FROM _pages WHERE host_id = ? AND seq = ?"
 _ADD_PAGE = f"INSERT INTO _pages VALUES ({', '.join('?' * len(PageRow.__struct_fields__))})"  # noqa: S608
 # A page that was only asked before gives way to itself, crawled; the new row comes last, as the feed needs it.
 _REPLACE_PAGE = _ADD_PAGE.replace("INSERT", "INSERT OR REPLACE")
+# What was only asked, in this run or an earlier one, may turn out to be a page of the crawl.
+_MAY_REPLACE = "SELECT EXISTS (SELECT 1 FROM runs WHERE config ->> 'check_external' OR config ->> 'embeds')"
 _END_URL = """
 UPDATE _urls SET state = ?, reason = ?, error = ?, attempts = attempts + ?
 WHERE host_id = ? AND seq = ? AND attempts = ? AND state = 'queued'
@@ -136,7 +138,7 @@ class Writer:
         self.connection = schema.connect(path, durability)
         self._offers = offers
         self._obey_nofollow = obey_nofollow
-        self._replaces = offers.check_external or offers.embeds
+        self._replaces = bool(self.connection.execute(_MAY_REPLACE).fetchone()[0])
         self._decode = msgspec.msgpack.Decoder(_Batch).decode
         self._counts: dict[str, int] = {}
         self._merge_due = time.monotonic() + MERGE_AFTER_SECONDS

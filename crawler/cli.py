@@ -47,6 +47,7 @@ _OPTIONS: dict[str, list[tuple[tuple[str, ...], str, str, str]]] = {
             "ask also for links that leave the scope, without following them",
         ),
         (("--embeds",), "embeds", "", "ask also for what pages embed: images, scripts, stylesheets, fonts, media"),
+        (("--check-fragments",), "check_fragments", "", "check that pages have the #fragments that links to them name"),
     ],
     "politeness": [
         (("--delay",), "delay_seconds", "SECONDS", "between two requests to a host"),

@@ -37,6 +37,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     obey_nofollow: bool = True
     check_external: bool = False
     embeds: bool = False
+    check_fragments: bool = False
     # politeness
     delay_seconds: _Seconds = 1.0
     per_host: _AtLeastOne = 1

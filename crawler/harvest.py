@@ -17,11 +17,13 @@ import msgspec
 from crawler import embeds, encodings, parse, politeness, robots, urls
 from crawler.config import ROBOTS_TOKEN, Config
 from crawler.extract import Page, run_hook
+from crawler.fragments import Pointer, redirect_pointers
 from crawler.model import (
     DONE,
     EMBEDDED,
     EXTERNAL,
     FAILED,
+    HEADED,
     HOOK_REL,
     MAX_LINKS_PER_PAGE,
     PREREQUISITE,
@@ -30,6 +32,7 @@ from crawler.model import (
     ROBOTS,
     Answer,
     Candidate,
+    FragmentsRow,
     ItemRow,
     Outcome,
     PageRow,
@@ -52,7 +55,8 @@ class Harvest(NamedTuple):
     outcome: Outcome
     result: Result
     reported: list[str]  # links that may be remembered as reported, once the result is on its way,
-    embedded: Sequence[str] = ()  # and so what the page embeds
+    embedded: Sequence[str] = ()  # and so what the page embeds,
+    pointed: Sequence[str] = ()  # and what is linked with a fragment
 
 
 class LinkCache:
@@ -86,7 +90,8 @@ class Harvester:
         self._offers = offers
         self._hook = hook
         self._cache = LinkCache()
-        self._embeds_cache = LinkCache()  # of its own: what was reported as a link may not have been in scope
+        # Of their own: what was reported as a link may not have been in scope.
+        self._embeds_cache, self._pointed_cache = LinkCache(), LinkCache()
         self._encode_json = msgspec.json.Encoder().encode
 
     def harvest(self, visit: Visit, answer: Answer) -> Harvest:
@@ -95,7 +100,7 @@ class Harvester:
             return self._harvest_robots(visit, answer)
         if answer.reason:
             return self._harvest_failure(visit, answer)
-        if visit.depth >= EXTERNAL and not visit.attempts and answer.status in HEAD_REFUSED:
+        if answer.status in HEAD_REFUSED and self._offers.asks_head(visit):
             end = visit.ended(QUEUED, "client-error", f"status {answer.status} for a HEAD")
             return Harvest(_outcome(visit, answer, RETRY, "client-error"), Result(end), [])
         page = _page_row(visit, answer)
@@ -112,12 +117,16 @@ class Harvester:
             self._cache.add(harvest.reported, end.depth + 1)
         if harvest.embedded and end is not None:
             self._embeds_cache.add(harvest.embedded, embed_steps(end.depth))
+        if harvest.pointed and end is not None:
+            self._pointed_cache.add(harvest.pointed, end.depth + 1)
 
     def _harvest_page(self, visit: Visit, answer: Answer, page: PageRow) -> Harvest:
         reported: list[str] = []
         embedded: list[str] = []
+        pointed: list[str] = []
         candidates: list[Candidate] = []
         items: list[ItemRow] = []
+        fragments: FragmentsRow | None = None
         content_type = answer.header("content-type")
         if answer.body is not None and embeds.is_css(content_type):
             text, page.charset = encodings.decode(answer.body, content_type)
@@ -135,15 +144,42 @@ class Harvester:
                 reported = self._cache.unreported(follow, visit.depth + 1)
                 candidates = self._offers.links(reported, visit.depth, visit.id)
                 embedded = self._unreported_embeds(document.embeds, visit)
+                if self._config.check_fragments:
+                    fragments = self._fragments(visit, document.anchors, document.pointers)
+                    pointed = self._unreported_pointed(document.pointers, follow, visit)
+                    candidates = candidates + self._offers.pointed(pointed, visit.depth, visit.id)
+        elif self._config.check_fragments and answer.status < 300 and answer.body is not None:
+            fragments = self._read_anchors(visit, answer, page)
         if embedded:
             candidates = candidates + self._offers.embedded(embedded, visit.depth, visit.id)
         reason = "ok" if answer.status < 300 else "redirect" if answer.status < 400 else "client-error"
-        result = Result(visit.ended(DONE, reason), page, candidates, items)
-        return Harvest(_outcome(visit, answer, DONE, reason, has_page=True), result, reported, embedded)
+        result = Result(visit.ended(DONE, reason), page, candidates, items, fragments=fragments)
+        return Harvest(_outcome(visit, answer, DONE, reason, has_page=True), result, reported, embedded, pointed)
 
     def _unreported_embeds(self, found: list[parse.Link], visit: Visit) -> list[str]:
         """Return what is embedded here and was not reported yet as near to a page."""
         return self._embeds_cache.unreported([link.url for link in found], embed_steps(visit.depth)) if found else []
+
+    def _unreported_pointed(self, pointers: Sequence[Pointer], follow: list[str], visit: Visit) -> list[str]:
+        """Return what may be followed, is linked here with a fragment, and was not reported so yet."""
+        if not pointers or not self._offers.reads_external:
+            return []
+        followed = set(follow)
+        found = [url for url in dict.fromkeys(pointer.url for pointer in pointers) if url in followed]
+        return self._pointed_cache.unreported(found, visit.depth + 1)
+
+    def _read_anchors(self, visit: Visit, answer: Answer, page: PageRow) -> FragmentsRow | None:
+        """Read the anchors of a page that is not crawled, unless it is only a part of it that came."""
+        body, content_type = answer.body or b"", answer.header("content-type")
+        if len(body) >= self._config.max_body_bytes or not parse.is_html(content_type, body[:512]):
+            return None
+        utf8, page.charset = encodings.to_utf8(body, content_type)
+        return self._fragments(visit, parse.anchors_of(utf8), ())
+
+    def _fragments(self, visit: Visit, anchors: list[str] | None, pointers: Sequence[Pointer]) -> FragmentsRow:
+        encode = self._encode_json
+        known = None if anchors is None else encode(anchors).decode()
+        return FragmentsRow(visit.host_id, visit.seq, known, encode(pointers).decode())
 
     def _parse(self, utf8: bytes, visit: Visit, answer: Answer, page: PageRow) -> parse.Document:
         """Parse a page and fill in its row."""
@@ -154,6 +190,7 @@ class Harvester:
             obey_nofollow=self._config.obey_nofollow,
             x_robots_tag=x_robots_tag,
             with_embeds=self._config.embeds,
+            with_fragments=self._config.check_fragments,
         )
         page.title, page.meta_description, page.h1 = document.title, document.meta_description, document.h1
         page.canonical, page.lang, page.meta_robots = document.canonical, document.lang, document.meta_robots
@@ -185,6 +222,12 @@ class Harvester:
         target = urls.normalise(location, visit.url)
         page.redirect_url = target or location[:2_000]
         result = Result(visit.ended(DONE, "redirect"), page)
+        depth = visit.depth
+        if self._config.check_fragments:
+            pointers = redirect_pointers(target, location)
+            result.fragments = self._fragments(visit, None, pointers)
+            if depth >= HEADED and pointers and pointers[0].fragment:
+                depth -= HEADED - EXTERNAL
         if target is not None:
             scope = self._offers.scope
             host = urls.split(target)[0]
@@ -192,7 +235,7 @@ class Harvester:
             certain = visit.depth == 0 and (host == visit.host or siblings(visit.host, host))
             if visit.depth == 0 and scope.widening(visit.host, host):
                 result.widened = host
-            result.candidates = self._offers.redirect(target, visit.depth, visit.redirects, visit.id, certain=certain)
+            result.candidates = self._offers.redirect(target, depth, visit.redirects, visit.id, certain=certain)
         outcome = _outcome(visit, answer, DONE, "redirect", has_page=True)
         outcome.widened = result.widened
         return Harvest(outcome, result, [])
@@ -242,7 +285,7 @@ def _retry_after(answer: Answer) -> float:
 def _page_row(visit: Visit, answer: Answer) -> PageRow:
     header = answer.header
     size, digest = None, None
-    if answer.body is not None:
+    if answer.body is not None and visit.depth < EXTERNAL:  # else it is read for its anchors, and perhaps cut
         size = len(answer.body)
         digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
     elif (length := header("content-length")).isdecimal() and len(length) < 16:

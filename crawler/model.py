@@ -55,12 +55,13 @@ MAX_LINKS_PER_PAGE: Final = 10_000  # stored; the rest is counted
 HOOK_REL: Final = "hook"  # the rel of a link that a parse hook followed: it is, whatever the page says of it
 EMBED_REL: Final = "embed"  # the rel of what a page embeds, among its links
 
-#: Added to the depth of a URL that is known only as an embed, or only as a link that leaves the scope: it is asked, and
-#: not crawled. So the smallest depth, which the ledger keeps, is also the best claim: a URL that turns out to be a
-#: page of the crawl becomes one, whenever that is found out. The remainder is the depth; of an embed, its steps from a
-#: page.
+#: Added to the depth of a URL that is known only as an embed, or only as a link that leaves the scope, with a fragment
+#: to look for or (HEADED) without one: it is asked, and not crawled. So the smallest depth, which the ledger keeps, is
+#: also the best claim: a URL that turns out to be a page of the crawl becomes one, whenever that is found out. The
+#: remainder is the depth; of an embed, its steps from a page.
 EMBEDDED: Final = 1_000_000
 EXTERNAL: Final = 2 * EMBEDDED
+HEADED: Final = 3 * EMBEDDED
 ROBOTS_SEQ: Final = -1  # the seq of a robots.txt visit, which is no row of urls
 
 VisitId = tuple[int, int]  # (host_id, seq): the key of a row of urls; (host_id, ROBOTS_SEQ) for a robots.txt
@@ -75,7 +76,7 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
     host: str  # scheme and authority, "https://example.org:8080"
     target: str  # path and query of the normal form, as sent on the wire
     hop: str
-    depth: int  # plus EMBEDDED or EXTERNAL
+    depth: int  # plus EMBEDDED, EXTERNAL or HEADED
     redirects: int  # how many redirects in a row led here
     attempts: int  # how often it was tried before
     named: bool  # the user named this host: the address guard lets it pass
@@ -165,6 +166,15 @@ class PageRow(msgspec.Struct, array_like=True):
     item_error: str | None = None  # what the parse hook raised
 
 
+class FragmentsRow(msgspec.Struct, array_like=True):
+    """What a page says of fragments: one row of _fragments, in the order of its columns."""
+
+    host_id: int
+    seq: int
+    anchors: str | None  # JSON array of ids and names; None: not known
+    links: str  # JSON array of `fragments.Pointer`; of a redirect: its target, if it has a fragment, "" or not
+
+
 class End(msgspec.Struct, array_like=True):
     """A URL's new state. Applies only while the row is queued with this many attempts: exactly once."""
 
@@ -240,6 +250,7 @@ class Result(msgspec.Struct, array_like=True):
     items: list[ItemRow] = []
     robots: RobotsRow | None = None
     widened: str = ""  # the host that a seed's redirect adds to the scope
+    fragments: FragmentsRow | None = None  # only if they are checked
 
 
 class Batch(msgspec.Struct, array_like=True):

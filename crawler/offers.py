@@ -1,8 +1,8 @@
 """Which of a page's links are offered to the frontier: those in scope and not too deep, as candidates.
 
-What leaves the scope, and what a page embeds, is offered if the crawl is to ask for it; its depth says so (`EXTERNAL`,
-`EMBEDDED`): it is asked and not crawled. One rule in two places: a worker asks it for a page that it has just parsed, a
-consumer for a page whose depth turned out to be smaller than it was when its links were judged. Pure.
+What leaves the scope, and what a page embeds, is offered if the crawl is to ask for it; its depth says so (`EMBEDDED`,
+`EXTERNAL`, `HEADED`): it is asked and not crawled. One rule in two places: a worker asks it for a page that it has just
+parsed, a consumer for a page whose depth turned out to be smaller than it was when its links were judged. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from crawler import urls
 from crawler.config import Config
-from crawler.model import EMBED, EMBEDDED, EXTERNAL, LINK, REDIRECT, Candidate, VisitId
+from crawler.model import EMBED, EMBEDDED, EXTERNAL, HEADED, LINK, REDIRECT, Candidate, Visit, VisitId
 from crawler.scope import DOUBTFUL, IN, OUT, Scope
 
 EMBED_STEPS = 5  # from a page, whatever its depth: its stylesheet's import's image is three
@@ -26,11 +26,12 @@ class Offers(NamedTuple):
     key: bytes
     check_external: bool = False
     embeds: bool = False
+    check_fragments: bool = False
 
     @classmethod
     def of(cls, config: Config, scope: Scope, key: bytes) -> Offers:
         """Return the rule of a crawl."""
-        return cls(scope, config.max_depth, key, config.check_external, config.embeds)
+        return cls(scope, config.max_depth, key, config.check_external, config.embeds, config.check_fragments)
 
     def links(self, found: Iterable[str], depth: int, via: VisitId) -> list[Candidate]:
         """Return the candidates among the links (normal forms) of a page at this depth."""
@@ -49,8 +50,29 @@ class Offers(NamedTuple):
                 )
             if verdict != IN and self.check_external and not self.scope.excludes(url):
                 print_of_url = fingerprint(url, key)
-                candidates.append(Candidate(print_of_url, host, target, LINK, EXTERNAL + depth + 1, 0, *via))
+                candidates.append(Candidate(print_of_url, host, target, LINK, HEADED + depth + 1, 0, *via))
         return candidates
+
+    def pointed(self, found: Iterable[str], depth: int, via: VisitId) -> list[Candidate]:
+        """Return the candidates among links with a fragment that leave the scope: to be read for their anchors."""
+        if not self.reads_external or 0 <= self.max_depth <= depth or depth >= EMBEDDED:
+            return []
+        candidates = []
+        for url in found:
+            host, target = urls.split(url)
+            if self.scope.judge(host, target) != IN and not self.scope.excludes(url):
+                fingerprint = urls.fingerprint(url, self.key)
+                candidates.append(Candidate(fingerprint, host, target, LINK, EXTERNAL + depth + 1, 0, *via))
+        return candidates
+
+    @property
+    def reads_external(self) -> bool:
+        """Tell whether pages out of scope are read for their anchors."""
+        return self.check_external and self.check_fragments
+
+    def asks_head(self, visit: Visit) -> bool:
+        """Tell whether a visit is a HEAD: once is enough for most; who does not answer it properly is asked again."""
+        return visit.depth >= (HEADED if self.check_fragments else EXTERNAL) and not visit.attempts
 
     def embedded(self, found: Iterable[str], depth: int, via: VisitId) -> list[Candidate]:
         """Return the candidates among what a page or stylesheet at this depth embeds (normal forms)."""
@@ -89,11 +111,13 @@ class Offers(NamedTuple):
         """Return the claim of what a page of the crawl redirects to, out of scope; 0: none.
 
         A page may be an embed as well, so its target must get what an embed's gets: else the smaller depth of the page
-        would make the claim of the target a worse one, and the timing decide.
+        would make the claim of the target a worse one, and the timing decide. Links to it may have fragments.
         """
         if self.embeds:
             return EMBEDDED
-        return EXTERNAL + depth if self.check_external else 0
+        if not self.check_external:
+            return 0
+        return (EXTERNAL if self.check_fragments else HEADED) + depth
 
     def objection(self, host: str, target: str, depth: int) -> str:
         """Return the reason why a URL that was offered once is not to be asked; "": there is none."""

@@ -9,13 +9,13 @@ quadratic in the depth of the tree and worse in unclosed formatting. Must not kn
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
-from crawler import embeds, urls
+from crawler import embeds, fragments, urls
 from crawler.config import ROBOTS_TOKEN
 from crawler.model import EMBED_REL, MAX_LINKS_PER_PAGE
 
@@ -87,6 +87,8 @@ class Document(NamedTuple):
     links_found: int
     links_bad: int  # no http(s) URL
     embeds: list[Link]  # only if asked for: in order, the first of each URL
+    anchors: list[str] | None = None  # only if asked for; None also if there are too many to know
+    pointers: Sequence[fragments.Pointer] = ()  # only if asked for
 
 
 def is_html(content_type: str, start: bytes) -> bool:
@@ -96,8 +98,9 @@ def is_html(content_type: str, start: bytes) -> bool:
 
 
 def parse_html(
-    page: str | bytes, url: str, *, obey_nofollow: bool = True, x_robots_tag: str = "", with_embeds: bool = False
-) -> Document:
+    page: str | bytes, url: str, *, obey_nofollow: bool = True, x_robots_tag: str = "", with_embeds: bool = False,
+    with_fragments: bool = False,
+) -> Document:  # fmt: skip
     """Read a page's links and metadata. Never raises for what a page holds.
 
     Args:
@@ -107,7 +110,8 @@ def parse_html(
             in one of them counts for those after it.
     """
     utf8 = page if isinstance(page, bytes) else page.encode("utf-8", "replace")
-    tree = LexborHTMLParser(_thin_out(utf8, _NOISE_AROUND_EMBEDS if with_embeds else _NOISE), options=_WITHOUT_EVENTS)
+    thinned = _thin_out(utf8, _NOISE_AROUND_EMBEDS if with_embeds else _NOISE)
+    tree = LexborHTMLParser(thinned, options=_WITHOUT_EVENTS)
     found = _Found(tree)
     names, refresh = _read_metas(found.metas)
     robots = ", ".join(filter(None, (names.get("robots"), names.get(ROBOTS_TOKEN))))
@@ -119,7 +123,7 @@ def parse_html(
     if refresh:
         harvest.add(refresh, "", "")
     root = tree.root
-    return Document(
+    document = Document(
         _text_of(found.title),
         _clean(names.get("description")),
         _text_of(found.h1),
@@ -133,6 +137,20 @@ def parse_html(
         harvest.bad,
         _join_all(embeds.in_tree(tree), base or url) if with_embeds else [],
     )
+    if not with_fragments:
+        return document
+    anchors = fragments.in_tree(tree) if thinned is utf8 else fragments.in_source(utf8)
+    pointers = fragments.Pointers(base or url, url, anchors, _link_text)
+    for tag, node in found.links:
+        pointers.add_node(tag, node)
+    pointers.add(refresh, "")
+    return document._replace(anchors=anchors, pointers=list(pointers.found.values()))
+
+
+def anchors_of(utf8: bytes) -> list[str] | None:
+    """Return the anchors of a page of which nothing else is wanted; None: there are too many to know."""
+    is_whole = _thin_out(utf8, _NOISE) is utf8
+    return fragments.in_tree(LexborHTMLParser(utf8, options=_WITHOUT_EVENTS)) if is_whole else fragments.in_source(utf8)
 
 
 def css_embeds(text: str, url: str) -> list[Link]:
@@ -318,6 +336,10 @@ def _header_says_nofollow(lines: str) -> bool:
 
 def _text_of(node: LexborNode | None) -> str | None:
     return _clean(node.text()) if node is not None else None
+
+
+def _link_text(text: str | LexborNode) -> str:
+    return _clean(text if isinstance(text, str) else text.text(), MAX_LINK_TEXT) or ""
 
 
 def _clean(text: str | None, most: int = MAX_TEXT) -> str | None:

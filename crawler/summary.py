@@ -17,6 +17,7 @@ from crawler.report import SeedResult, make_console, print_status, printable, re
 
 SHOWN_SEEDS = 20
 SHOWN_BROKEN = 10
+MOST_FRAGMENT_PAGES = 20_000  # some seconds; in more, fragments are looked for when that is asked
 SHOWN_HOSTS = 3
 SHOWN_ROBOTS = 3
 SHOWN_ERRORS = 5
@@ -29,6 +30,10 @@ SELECT b.status, b.reason, b.error, b.url, vh.host || v.target
 FROM ({BROKEN}) AS b LEFT JOIN _urls v ON v.host_id = b.via_host_id AND v.seq = b.via_seq
 LEFT JOIN _hosts vh ON vh.id = b.via_host_id WHERE b.via_host_id IS NOT NULL OR b.status IS NOT NULL LIMIT ?
 """  # noqa: S608  (our own text)
+_BROKEN_FRAGMENTS = """
+SELECT count(*) OVER (), url || '#' || fragment, min(source) FROM broken_fragments
+GROUP BY url, fragment ORDER BY url, fragment LIMIT ?
+"""
 _SLOWEST = """
 SELECT elapsed_ms / 1000.0 / asked AS seconds, host, asked FROM _hosts
 WHERE asked > 0 AND elapsed_ms >= ? * 1000.0 * asked ORDER BY seconds DESC LIMIT ?
@@ -62,6 +67,7 @@ def print_summary(ledger: Path, finish_reason: str, had_ended: bool, seeds: list
     with reading(ledger) as connection:
         sections = [
             _broken_links(connection, broken, ledger),
+            _broken_fragments(connection, ledger),
             _kept_out(connection, facts["reasons"].get("robots", 0)),
             _denied(connection),
             _slowest(connection),
@@ -90,6 +96,24 @@ def _broken_links(connection: Any, count: int, ledger: Path) -> list[str]:
         lines.append(f"{status or reason}  {url}" + (f"  ({error})" if error and not status else ""))
         lines.append(f"     on {via}" if via else "     a seed")
     return [*lines, *_more(count, SHOWN_BROKEN), f"each page that links to them: {_command('links', ledger)} --broken"]
+
+
+def _broken_fragments(connection: Any, ledger: Path) -> list[str]:
+    # The view looks at all pages: only for who asked for it, and does not wait for it too long.
+    pages = connection.execute("SELECT max(rowid) FROM _fragments").fetchone()[0] or 0
+    if not pages:
+        return []
+    command = f"{_command('links', ledger)} --broken-fragments"
+    if pages > MOST_FRAGMENT_PAGES:
+        return ["broken fragments: not looked for yet, in so many pages", f"to look for them: {command}"]
+    rows = connection.execute(_BROKEN_FRAGMENTS, (SHOWN_BROKEN,)).fetchall()
+    if not rows:
+        return []
+    count = rows[0][0]
+    lines = [f"broken fragments: {count:,} URL{'' if count == 1 else 's'}"]
+    for _, url, source in rows:
+        lines += [url, f"  on {source}"]
+    return [*lines, *_more(count, SHOWN_BROKEN), f"each page that links to them: {command}"]
 
 
 def _kept_out(connection: Any, count: int) -> list[str]:

@@ -38,6 +38,14 @@ def normalise(text: str, base: str | None = None) -> str | None:
     return url
 
 
+def fragment(text: str) -> str:
+    """Return what follows the "#" of a reference as it stands in a URL: WHATWG URL standard, "fragment state"."""
+    try:
+        return ada_url.normalize_url(f"http://a/#{text}").partition("#")[2]
+    except (ValueError, UnicodeError):
+        return ""
+
+
 class Joiner:
     """Normalises references to one base. What depends on the base's directory alone is remembered across pages."""
 

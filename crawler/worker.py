@@ -37,6 +37,7 @@ from crawler.model import (
     EMBEDDED,
     EXTERNAL,
     FAILED,
+    HEADED,
     MAX_REDIRECTS,
     PREREQUISITE,
     SKIPPED,
@@ -146,6 +147,7 @@ class Pump:
         scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
         self._offers = Offers.of(config, scope, setup.key)
         self._page_types = PAGE_TYPES + CSS_TYPES if config.embeds else PAGE_TYPES
+        self._embed_types = CSS_TYPES + PAGE_TYPES if config.check_fragments else CSS_TYPES
         hook = setup.hook or (load_hook(config.parse) if config.parse else None)
         self._harvester = Harvester(config, self._offers, hook)
         self._transport: Transport = open_transport(config, setup.in_flight)
@@ -254,12 +256,15 @@ class Pump:
         method, cut_body_at = "GET", 0
         types: tuple[str, ...] = self._page_types
         if visit.hop == PREREQUISITE:
-            cut_body_at = MAX_BODY_BYTES
+            cut_body_at, types = MAX_BODY_BYTES, ()
+        elif self._offers.asks_head(visit):
+            method, types = "HEAD", ()
+        elif visit.depth >= HEADED or (visit.depth >= EXTERNAL and not self._config.check_fragments):
+            types = ()
         elif visit.depth >= EXTERNAL:
-            # Once is enough for most; whoever does not answer a HEAD properly is asked again, as for a page.
-            method, types = "GET" if visit.attempts else "HEAD", ()
+            cut_body_at, types = self._config.max_body_bytes, PAGE_TYPES
         elif visit.depth >= EMBEDDED:
-            types = CSS_TYPES
+            types = self._embed_types
         return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types)
 
     def _finish_arrived(self, until: float) -> None:

@@ -10,7 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "crawler"
 FLOORS = [
     {"model", "errors"},
-    {"urls", "scope", "robots", "politeness", "encodings", "parse", "embeds", "extract", "offers", "harvest"},
+    {"urls", "scope", "robots", "politeness", "encodings", "parse", "embeds", "fragments", "extract", "offers"}
+    | {"harvest"},
     {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder"},
     {"pools", "worker", "consumer", "watchdog"},
     {"engine", "session", "streaming"},
@@ -30,7 +31,7 @@ ONLY_IN = {
     "multiprocessing": {"pools", "worker", "consumer", "engine"},
     "concurrent": {"pools", "worker", "consumer", "engine"},
     "protego": {"robots"},
-    "selectolax": {"parse", "embeds"},
+    "selectolax": {"parse", "embeds", "fragments"},
     "ada_url": {"urls"},
 }
 IMPURE = {"socket", "ssl", "os", "subprocess", "threading", "tempfile", "shutil", "signal", "queue"}

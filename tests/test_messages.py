@@ -99,7 +99,7 @@ WALK = {
     f"{URL} --ledger notes.txt": f"notes.txt is not a ledger: it is no SQLite file; {OTHER}",
     f"{URL} --ledger other.db": f"other.db is not a ledger: it is some other SQLite file; {OTHER}",
     f"{URL} --ledger newer.db": (
-        "the ledger newer.db has schema version 99, this program knows 3: use the newer poolcrawl that wrote it"
+        "the ledger newer.db has schema version 99, this program knows 4: use the newer poolcrawl that wrote it"
     ),
     f"{URL} --ledger folder": "folder is a folder: expected the file of a ledger, such as folder/crawl.db",
     f"{URL} --ledger {URL}": f"--ledger: {URL} is a URL; expected the file of a ledger, such as crawl.db",
@@ -121,6 +121,7 @@ WALK = {
     "urls --where depth=": "--where 'depth=': near \")\": syntax error",
     "links --columns link": "--columns: links has no column 'link'; there are source, url, text, rel",
     "links --brokn": "there is no option --brokn; did you mean --broken?",
+    "links --broken-fragments": "no fragment was checked for this ledger: crawl with --check-fragments --fresh",
     "pages --format xml": "--format: expected one of table, jsonl, csv, not 'xml'",
     "pages --limit -1": "--limit: expected a whole number of at least 0, not '-1'",
     "pages --status 40": "--status: expected such as 404, 4xx or 400-499, not '40'",

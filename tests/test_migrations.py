@@ -12,6 +12,7 @@ from crawler import Config, report
 from crawler.errors import StorageError, UsageError
 from crawler.ledger import migrations, opening, schema
 from crawler.ledger.opening import SeedRow
+from crawler.model import EXTERNAL, HEADED
 
 FIRST = Path(__file__).with_name("ledger_v1.sql")  # two pages of four URLs, then --max-pages ended it
 
@@ -64,7 +65,7 @@ def test_a_crawl_goes_on_with_what_was_an_old_ledger(old: Path) -> None:
 def test_whoever_only_reads_an_old_ledger_is_told_what_to_do(old: Path) -> None:
     before = old.read_bytes()
     with pytest.raises(
-        UsageError, match="has schema version 1, this program 3: the command that made it, run once more"
+        UsageError, match="has schema version 1, this program 4: the command that made it, run once more"
     ):
         report.status(old)
     assert old.read_bytes() == before
@@ -78,3 +79,17 @@ def test_a_step_that_fails_leaves_the_ledger_as_it_was(old: Path, monkeypatch: p
     assert shape(old) == before
     monkeypatch.undo()
     assert schema.migrate(old) == 1
+
+
+def test_what_was_asked_by_head_alone_stays_less_than_what_is_read_for_its_anchors(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript(f"{''.join(migrations.STEPS[:2])} PRAGMA user_version = 3;")
+        connection.execute("UPDATE _urls SET depth = depth + 2000000 WHERE seq = 1")
+        connection.execute("UPDATE _seen SET depth = depth + 2000000 WHERE seq = 1")
+        connection.commit()
+        before = connection.execute("SELECT seq, depth FROM _urls").fetchall()
+    assert schema.migrate(old) == 3
+    with closing(sqlite3.connect(old)) as connection:
+        expected = [(seq, depth + (HEADED - EXTERNAL if depth >= EXTERNAL else 0)) for seq, depth in before]
+        assert connection.execute("SELECT seq, depth FROM _urls").fetchall() == expected != before
+        assert sorted(connection.execute("SELECT seq, depth FROM _seen")) == sorted(expected)

@@ -166,7 +166,7 @@ LINES = {
     "pages --orp": {"--orphans"},
     "urls --state f": {"failed"},
     "urls --reason too-": {"too-large", "too-many-redirects", "too-deep"},
-    "links --bro": {"--broken"},
+    "links --bro": {"--broken", "--broken-fragments"},
     "help co": {"config", "completion"},
     "completion ": {"bash", "zsh", "fish"},
     "config --del": {"--delay"},

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from crawler import Config, crawl, report, summary
@@ -228,3 +229,59 @@ def test_a_ledger_whose_name_has_spaces_is_quoted_for_the_shell(tmp_path: Path) 
             lines = printed(path)
     assert lines[-2] == f"look into it: python -m crawler pages '{path}'"
     assert not [line for line in lines if "broken" in line or "robots" in line or "hook" in line]
+
+
+def test_broken_fragments_are_told_with_where_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "crawl.db"
+    with Site() as site:
+        site.add_page("/", ["/a#x", "/a#here", "/gone#x"])
+        site.add_page("/a", html="<p id=here><a href=/b>b</a><a href=#%C3%BC>u</a>")
+        site.add_page("/b", ["/a#x"])
+        with crawl([site.url("/")], msgspec.structs.replace(HERE, check_fragments=True), ledger=path):
+            lines = printed(path)
+    assert lines[lines.index("broken links: 1 URL") : -2] == [
+        "broken links: 1 URL",
+        f"  404  {site.url('/gone')}",
+        f"       on {site.url('/')}",
+        f"  each page that links to them: python -m crawler links {path} --broken",
+        "broken fragments: 2 URLs",
+        f"  {site.url('/a#%C3%BC')}",
+        f"    on {site.url('/a')}",
+        f"  {site.url('/a#x')}",
+        f"    on {site.url('/')}",
+        f"  each page that links to them: python -m crawler links {path} --broken-fragments",
+    ]
+
+
+def test_of_many_broken_fragments_the_first_are_told_and_how_many_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "crawl.db"
+    with Site() as site:
+        site.add_page("/", [f"#{number}" for number in range(10, 10 + summary.SHOWN_BROKEN + 2)])
+        with crawl([site.url("/")], msgspec.structs.replace(HERE, check_fragments=True), ledger=path):
+            lines = printed(path)
+    start = lines.index("broken fragments: 12 URLs")
+    assert lines[start + 1 :: 2][: summary.SHOWN_BROKEN] == [f"  {site.url('/')}#{number}" for number in range(10, 20)]
+    assert lines[start + 21] == "  and 2 more"
+
+
+def test_in_very_many_pages_fragments_are_not_looked_for_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary, "MOST_FRAGMENT_PAGES", 1)
+    path = tmp_path / "crawl.db"
+    with Site() as site:
+        site.add_page("/", ["/a", "#x"])
+        site.add_page("/a")
+        with crawl([site.url("/")], msgspec.structs.replace(HERE, check_fragments=True), ledger=path):
+            lines = printed(path)
+    assert lines[lines.index("broken fragments: not looked for yet, in so many pages") + 1 : -2] == [
+        f"  to look for them: python -m crawler links {path} --broken-fragments"
+    ]
+
+
+def test_where_no_fragment_misses_its_place_nothing_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "crawl.db"
+    with Site() as site:
+        site.add_page("/", ["/#top", "/#"])
+        with crawl([site.url("/")], msgspec.structs.replace(HERE, check_fragments=True), ledger=path):
+            assert not [line for line in printed(path) if "broken" in line]

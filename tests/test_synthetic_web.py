@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from crawler import Config, Report, crawl
+from crawler.report import reading
 from tests.webgraph import WebServer
 
 RETRIES = 2
@@ -193,3 +195,59 @@ def test_external_links_can_be_checked_after_the_crawl(tmp_path: Path) -> None:
         with crawl(server.web.seeds(), settings(**only)) as at_once:
             assert found(report) == found(at_once)
         assert any(server.web.is_outside(url) for url in server.asked())
+
+
+FRAGMENTS = {**ALL, "check_fragments": True}
+
+
+def check_fragments(server: WebServer, report: Report) -> None:
+    """Compare the broken fragments of a finished crawl with the computed ones; each is listed once."""
+    with reading(report.ledger) as connection:
+        done = dict(connection.execute("SELECT h.host || u.target, min(u.depth / 1000000, 2) FROM _urls u "
+                                       "JOIN _hosts h ON h.id = u.host_id WHERE u.state = 'done'"))  # fmt: skip
+    computed = server.web.broken_fragments(done)
+    assert sorted(broken_fragments(report)) == sorted(computed)
+    assert len(computed) > 30
+
+
+def broken_fragments(report: Report) -> list[tuple[str, str, str]]:
+    with reading(report.ledger) as connection:
+        return list(connection.execute("SELECT source, url, fragment FROM broken_fragments"))
+
+
+@pytest.mark.parametrize("transport", ["requests", "curl"])
+@pytest.mark.parametrize("processes", [0, 2])
+def test_broken_fragments_are_the_computed_ones(transport: str, processes: int) -> None:
+    with WebServer(seed=20 + processes) as server:
+        config = settings(processes=processes, transport=transport, check_fragments=True)
+        with crawl(server.web.seeds(), config) as report:
+            check(server, report)
+            check_fragments(server, report)
+
+
+@pytest.mark.parametrize("embeds", [False, True])
+@pytest.mark.parametrize("processes", [0, 2])
+def test_broken_fragments_of_external_pages_are_the_computed_ones(processes: int, embeds: bool) -> None:
+    with WebServer(seed=30 + processes, hosts=8, outside=4) as server:
+        config = settings(processes=processes, **{**FRAGMENTS, "embeds": embeds})
+        with crawl(server.web.seeds(), config) as report:
+            check_fragments(server, report)
+            outside = {(url, fragment) for _, url, fragment in broken_fragments(report) if server.web.is_outside(url)}
+            assert len(outside) > 10
+            headed = Counter(hit.method for hit in server.hits)["HEAD"]
+            assert headed > 20
+
+
+def test_broken_fragments_of_a_crawl_in_steps_are_the_computed_ones(tmp_path: Path) -> None:
+    with WebServer(seed=40, hosts=8, outside=4) as server:
+        for limit in (60, 200):
+            crawl(server.web.seeds(), settings(max_pages=limit, **FRAGMENTS), ledger=tmp_path / "crawl.db")
+        check_fragments(server, crawl(server.web.seeds(), settings(**FRAGMENTS), ledger=tmp_path / "crawl.db"))
+
+
+def test_external_fragments_can_be_checked_after_the_crawl(tmp_path: Path) -> None:
+    with WebServer(seed=41, hosts=8, outside=4) as server:
+        config = settings(check_fragments=True)
+        crawl(server.web.seeds(), config, ledger=tmp_path / "crawl.db")
+        config = settings(check_fragments=True, check_external=True, allow_private=ALL["allow_private"])
+        check_fragments(server, crawl(server.web.seeds(), config, ledger=tmp_path / "crawl.db"))

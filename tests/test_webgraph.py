@@ -68,7 +68,11 @@ class Walk:
         if url not in self._answers:
             status, headers, body = ask(url, tries=1 + RETRIES)
             links = re.findall(r'<a href="(http://[^"\\[]*)"', body) if status == 200 else []
-            self._answers[url] = status, headers.get("location", ""), [urldefrag(link).url for link in links]
+            self._answers[url] = (
+                status,
+                urldefrag(headers.get("location", "")).url,
+                [urldefrag(link).url for link in links],
+            )
         status, target, links = self._answers[url]
         if status == 503:
             return ("failed", "server-error"), "", []

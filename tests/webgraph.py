@@ -7,7 +7,8 @@ pages are redirects (a chain of 15 too), missing ones, some that fail once or fo
 links of every odd kind. One host has no robots.txt, one has it after two failures, one never.
 
 With hosts outside, the last ones are no seed's, and the pages embed other pages, and stylesheets that embed more of
-both; a third of the pages outside refuse a HEAD.
+both; a third of the pages outside refuse a HEAD. Pages have anchors, links and some redirects fragments, which fit or
+do not: `broken_fragments` computes which.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -119,7 +120,8 @@ class Web:
             body = "".join(f'@import "{url}"; a {{ background: url({url}) }}\n' for url in answer.embeds).encode()
         if target == "/robots.txt":
             kind, body = "text/plain", b"User-agent: *\nDisallow: /no/\n"
-        location = (("Location", answer.location),) if answer.location else ()
+        moved_to = answer.location + (self.fragment(host + target, "redirect") if answer.location else "")
+        location = (("Location", moved_to),) if moved_to else ()
         length = ("Content-Length", str(len(body)))
         return Reply(answer.status, (*location, ("Content-Type", kind), length), body, answer.delay_seconds)
 
@@ -128,10 +130,49 @@ class Web:
         odd = '<a href="#top">top</a> <a href="http://[broken">x</a> <a href="mailto:a@b.test">y</a> '
         odd += "" if self.outside else '<a href="http://elsewhere.invalid/">z</a> '
         odd += '<a rel="nofollow" href="/nofollow">n</a>'
-        links = "".join(f'<a href="{link}#part">to {link}</a>\n' for link in answer.links)
+        links = "".join(f'<a href="{link}{self.fragment(url, link)}">to {link}</a>\n' for link in answer.links)
+        links += "".join(f"<p id={anchor}>" for anchor in self._anchors(url))
         links += "".join(f'<img src="{embed}">\n' for embed in answer.embeds if "/css/" not in embed)
         links += "".join(f'<link rel=stylesheet href="{embed}">\n' for embed in answer.embeds if "/css/" in embed)
         return f"<!doctype html><title>{url}</title><h1>page</h1>{odd if answer.links else ''}{links}".encode()
+
+    def fragment(self, source: str, link: str) -> str:
+        """The "#..." of a link, or (link "redirect") of a redirect; mostly there is none."""
+        number = self._number(0, f"fragment {_target(source)} {_target(link)}") % 12
+        return {0: "#", 1: "#Top", 2: "#part", 3: "#%731", 4: "#s1", 5: "#s2", 6: "#s2:~:text=x"}.get(number, "")
+
+    def broken_fragments(self, done: Mapping[str, int]) -> set[tuple[str, str, str]]:
+        """The computed (source, url, fragment) of a crawl without a depth limit that checks fragments.
+
+        Args:
+            done: the URLs that answered, each with its claim, as in `expected_with_all`.
+        """
+        found = set()
+        for source, claim in done.items():
+            answer = self._final(source)
+            links = (answer.location,) if answer.location else answer.links if claim == 0 else ()
+            for link in links:
+                fragment = self.fragment(source, "redirect" if answer.location else link)[1:].removesuffix(":~:text=x")
+                end = self._lands_at(link, done)
+                is_page = end != "" and self._final(end).status == 200 and "/css/" not in end
+                if fragment not in ("", "Top") and is_page and fragment.replace("%73", "s") not in self._anchors(end):
+                    found.add((source, link, fragment))
+        return found
+
+    def _lands_at(self, url: str, done: Collection[str]) -> str:
+        """Where a link with a fragment leads; "" where nothing answers, or a redirect has a fragment of its own."""
+        for _ in range(MAX_REDIRECTS + 1):
+            if url not in done:
+                return ""
+            if not (location := self._final(url).location):
+                return url
+            if self.fragment(url, "redirect"):
+                return ""
+            url = location
+        return ""
+
+    def _anchors(self, url: str) -> list[str]:
+        return [f"s{number}" for number in range(1, 1 + self._number(0, f"anchors {_target(url)}") % 3)]
 
     def expected(self, max_depth: int = -1, killed: Collection[str] = ()) -> dict[str, tuple[str, str]]:
         """The computed crawl: each URL of the frontier with its state and reason.
@@ -407,6 +448,10 @@ class WebTransport:
             body=reply.body,
             wire_size=len(reply.body),
         )
+
+
+def _target(url: str) -> str:
+    return url[url.index("/", 7) :] if "://" in url else url
 
 
 def _free_port(hosts: int) -> int:

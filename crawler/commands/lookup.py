@@ -96,6 +96,7 @@ VIEWS: Final = {
         ("source", "url", "text"),
         (
             Flag("--broken", "those that lead to no page, or to an error", view="broken_links"),
+            Flag("--broken-fragments", "those whose #fragment is not in the page", view="broken_fragments"),
             Flag("--from", "only links on pages whose URL matches", "GLOB", sql="source GLOB ?"),
             Flag("--to", "only links to URLs that match", "GLOB", sql="url GLOB ?"),
         ),
@@ -111,9 +112,11 @@ VIEWS: Final = {
         (Flag("--failing", "only those whose last requests failed", sql="failures_in_a_row > 0"),),
     ),
 }
+_CHECKED_FRAGMENTS: Final = "SELECT 1 FROM runs WHERE config ->> 'check_fragments' LIMIT 1"
 #: columns of a table where a flag looks up another view
 _SHOWN: Final = {
     "broken_links": ("status", "reason", "url", "source", "text"),
+    "broken_fragments": ("url", "fragment", "source", "text"),
     "redirects": ("status", "url", "hops", "end_url", "end_status"),
     "duplicates": ("copies", "url", "size", "title", "canonical"),
     "orphans": ("status", "url", "hop", "title"),
@@ -162,6 +165,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.where is not None:
         conditions.append(Condition(f"({arguments.where}\n)"))  # on a line of its own: it may end in a comment
     with lookup.opened(find_ledger(arguments.ledger)) as ledger:
+        if view == "broken_fragments" and not list(ledger.ask(_CHECKED_FRAGMENTS).rows):
+            raise UsageError("no fragment was checked for this ledger: crawl with --check-fragments --fresh")
         columns = _columns(arguments, view, ledger.columns(view))
         question = f"SELECT {', '.join(columns)} FROM {view}"  # noqa: S608  (our own names)
         if conditions:

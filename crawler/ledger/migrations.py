@@ -19,6 +19,15 @@ STEPS: Final = (
     CREATE INDEX _pages_item_errors ON _pages (item_error) WHERE item_error IS NOT NULL;
     """,
     "",  # 3: depths of what is asked and not crawled, which the views tell without what is added to them
+    # 4: fragments; what leaves the scope without one has a depth of its own
+    """
+    CREATE TABLE _fragments (
+        host_id INTEGER NOT NULL, seq INTEGER NOT NULL, anchors TEXT, links TEXT NOT NULL, UNIQUE (host_id, seq)
+    );
+    UPDATE _urls SET depth = depth + 1000000 WHERE depth >= 2000000;
+    UPDATE _seen SET depth = depth + 1000000 WHERE depth >= 2000000;
+    UPDATE _candidates SET depth = depth + 1000000 WHERE depth >= 2000000;
+    """,
 )
 VERSION: Final = len(STEPS) + 1
 

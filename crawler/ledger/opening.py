@@ -79,7 +79,7 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
         )
         ended = "" if new or retried or deepened else _why_ended(connection, past, config)
         if past is not None and ended:
-            return Opening(0, key, everything, 0, 0, ended, ())
+            return Opening(0, key, everything, 0, 0, ended, _warnings(past, config))
     finally:
         connection.close()
     offers = Offers.of(config, Scope(config.scope, everything, config.include, config.exclude), key)
@@ -214,4 +214,6 @@ def _warnings(past: _Past | None, config: Config) -> tuple[str, ...]:
         found.append(f"this ledger's URLs have the normal form {past.normal_form}, new ones {urls.NORMAL_FORM}")
     if config.embeds and not past.config.embeds:
         found.append("pages that this ledger has already were read without embeds: --fresh reads them again")
+    if config.check_fragments and not past.config.check_fragments:
+        found.append("pages that this ledger has already were read without fragments: --fresh reads them again")
     return tuple(found)

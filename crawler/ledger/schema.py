@@ -165,6 +165,15 @@ CREATE TABLE _pages (
 );
 CREATE INDEX _pages_not_200 ON _pages (status) WHERE status <> 200;
 CREATE INDEX _pages_item_errors ON _pages (item_error) WHERE item_error IS NOT NULL;
+-- With check_fragments, what each page of status 2xx and each redirect says of them. Who has no row here was read
+-- without: nothing is known of it.
+CREATE TABLE _fragments (
+    host_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    anchors TEXT,                          -- JSON array; null: not known
+    links TEXT NOT NULL,                   -- JSON array of [url, fragment, text, decoded], of those with a fragment
+    UNIQUE (host_id, seq)
+);
 CREATE TABLE _items (
     host_id INTEGER NOT NULL,
     seq INTEGER NOT NULL,

@@ -44,6 +44,46 @@ SELECT b.url, b.status, b.reason, b.error, sh.host || s.target, NULL
 FROM _pages p CROSS JOIN broken b ON b.url = p.redirect_url
 CROSS JOIN _urls s ON s.host_id = p.host_id AND s.seq = p.seq CROSS JOIN _hosts sh ON sh.id = p.host_id
 WHERE p.status <> 200 AND p.redirect_url IN (SELECT url FROM broken)""",  # noqa: S608  (our own text)
+    # With check_fragments: links to a page that was read and has no such anchor. Links and anchors are looked at once
+    # each, so that large pages with many links to them take no longer than others. A fragment goes on with redirects
+    # that have none of their own; a redirect that has one is a link with it. What has no row in _fragments was not
+    # read for this: what it leads to is not known.
+    "broken_fragments": """
+WITH RECURSIVE pointed AS MATERIALIZED (
+    SELECT DISTINCT l.value ->> 0 AS url, l.value ->> 1 AS fragment, l.value ->> 3 AS decoded
+    FROM _fragments f CROSS JOIN json_each(f.links) l WHERE l.value ->> 1 <> ''
+), moved AS MATERIALIZED (
+    SELECT h.host || u.target AS url, p.redirect_url AS target
+    FROM _pages p CROSS JOIN _fragments f ON f.host_id = p.host_id AND f.seq = p.seq
+    CROSS JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq CROSS JOIN _hosts h ON h.id = p.host_id
+    WHERE p.status <> 200 AND p.redirect_url IS NOT NULL AND f.links = '[]'
+), reached (url, page, hops) AS (
+    SELECT DISTINCT url, url, 0 FROM pointed
+    UNION ALL
+    SELECT r.url, m.target, r.hops + 1 FROM reached r CROSS JOIN moved m ON m.url = r.page WHERE r.hops < 10
+), read AS MATERIALIZED (
+    SELECT h.host || u.target AS url, f.rowid AS id
+    FROM _fragments f CROSS JOIN _urls u ON u.host_id = f.host_id AND u.seq = f.seq
+    CROSS JOIN _hosts h ON h.id = f.host_id WHERE f.anchors IS NOT NULL
+), known AS MATERIALIZED (
+    SELECT r.url, k.id FROM reached r CROSS JOIN read k ON k.url = r.page
+), wanted AS MATERIALIZED (
+    SELECT k.id, p.url, p.fragment, p.fragment AS name FROM pointed p CROSS JOIN known k ON k.url = p.url
+    UNION ALL
+    SELECT k.id, p.url, p.fragment, p.decoded FROM pointed p CROSS JOIN known k ON k.url = p.url
+    WHERE p.decoded IS NOT NULL
+), missing AS MATERIALIZED (
+    SELECT url, fragment FROM wanted
+    EXCEPT
+    SELECT w.url, w.fragment
+    FROM (SELECT DISTINCT id FROM wanted) t CROSS JOIN _fragments f ON f.rowid = t.id
+    CROSS JOIN json_each(f.anchors) a CROSS JOIN wanted w ON w.id = t.id AND w.name = a.value
+)
+SELECT h.host || u.target AS source, m.url, m.fragment, nullif(l.value ->> 2, '') AS text
+FROM _fragments f CROSS JOIN json_each(f.links) l
+CROSS JOIN missing m ON m.url = l.value ->> 0 AND m.fragment = l.value ->> 1
+CROSS JOIN _urls u ON u.host_id = f.host_id AND u.seq = f.seq CROSS JOIN _hosts h ON h.id = f.host_id
+WHERE EXISTS (SELECT 1 FROM missing)""",
     # Each redirect: the URL, its status, where it leads at once, after how many hops and where the chain ends, how that
     # end came out, and the page where the redirecting URL was found.
     "redirects": """

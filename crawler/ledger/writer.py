@@ -54,6 +54,7 @@ class _Result(msgspec.Struct, array_like=True):
     items: list[list[Any]]
     robots: list[Any] | None
     widened: str
+    fragments: list[Any] | None
 
 
 class _Batch(msgspec.Struct, array_like=True):
@@ -82,6 +83,10 @@ _IS_PAGE = "SELECT count(*) FROM _pages WHERE host_id = ? AND seq = ?"
 _ADD_PAGE = f"INSERT INTO _pages VALUES ({', '.join('?' * len(PageRow.__struct_fields__))})"  # noqa: S608
 # A page that was only asked before gives way to itself, crawled; the new row comes last, as the feed needs it.
 _REPLACE_PAGE = _ADD_PAGE.replace("INSERT", "INSERT OR REPLACE")
+_ADD_FRAGMENTS = "INSERT OR REPLACE INTO _fragments VALUES (?, ?, ?, ?)"
+_FORGET_FRAGMENTS = "DELETE FROM _fragments WHERE host_id = ? AND seq = ?"
+# What was only asked, in this run or an earlier one, may turn out to be a page of the crawl.
+_MAY_REPLACE = "SELECT EXISTS (SELECT 1 FROM runs WHERE config ->> 'check_external' OR config ->> 'embeds')"
 _END_URL = """
 UPDATE _urls SET state = ?, reason = ?, error = ?, attempts = attempts + ?
 WHERE host_id = ? AND seq = ? AND attempts = ? AND state = 'queued'
@@ -119,6 +124,9 @@ _FINISH = "UPDATE runs SET finish_reason = ?, ended = ? WHERE id = ?"
 _QUEUE_AGAIN = """
 UPDATE _urls SET state = 'queued', reason = NULL, error = NULL, attempts = 0 WHERE host_id = ? AND seq = ?
 """
+_POINTED = """
+SELECT DISTINCT l.value ->> 0 FROM _fragments f, json_each(f.links) l WHERE f.host_id = ? AND f.seq = ?
+"""
 _REACH = "SELECT depth, redirects FROM _urls WHERE host_id = ? AND seq = ?"
 _PAGE_TO_OFFER = """
 SELECT p.status, u.depth, u.redirects, p.redirect_url, p.nofollow, p.links
@@ -136,7 +144,7 @@ class Writer:
         self.connection = schema.connect(path, durability)
         self._offers = offers
         self._obey_nofollow = obey_nofollow
-        self._replaces = offers.check_external or offers.embeds
+        self._replaces = bool(self.connection.execute(_MAY_REPLACE).fetchone()[0])
         self._decode = msgspec.msgpack.Decoder(_Batch).decode
         self._counts: dict[str, int] = {}
         self._merge_due = time.monotonic() + MERGE_AFTER_SECONDS
@@ -251,9 +259,17 @@ class Writer:
             stored = json.loads(links)
             found = [link["url"] for link in stored if self._is_followed(link.get("rel", ""), nofollow)]
             candidates += self._offers.links(found, depth, page)
+            candidates += self._offers.pointed(self._read_pointed(page, found), depth, page)
             embedded = [link["url"] for link in stored if link.get("rel") == EMBED_REL]
             candidates += self._offers.embedded(embedded, depth, page)
         self.add_candidates([msgspec.structs.astuple(candidate) for candidate in candidates])
+
+    def _read_pointed(self, page: VisitId, followed: Sequence[str]) -> list[str]:
+        """Return the links of a stored page that have a fragment, of those that are followed."""
+        if not self._offers.reads_external:
+            return []
+        pointed = {url for (url,) in self.connection.execute(_POINTED, page)}
+        return [url for url in followed if url in pointed]
 
     def _is_followed(self, rel: str, page_says_nofollow: bool) -> bool:
         rels = rel.lower().split()
@@ -270,6 +286,10 @@ class Writer:
             counts["pages"] += len(pages) - self._count_replaced(pages)
             executemany(_REPLACE_PAGE if self._replaces else _ADD_PAGE, pages)
             counts["item_errors"] += sum(page[-1] is not None for page in pages)
+        if self._replaces:
+            executemany(_FORGET_FRAGMENTS, [page[:2] for page in pages])
+        if fragments := [result.fragments for result in results if result.fragments is not None]:
+            executemany(_ADD_FRAGMENTS, fragments)
         if items := [item for result in results for item in result.items]:
             executemany("INSERT INTO _items VALUES (?, ?, ?, ?)", items)
             counts["items"] += len(items)

@@ -38,9 +38,14 @@ class Request(NamedTuple):
     host: str  # scheme and authority
     target: str
     named: bool = False  # the guard lets this host's addresses pass
-    cut_body_at: int = 0  # > 0: a body of any type is wanted, and no more of it than this (robots.txt)
+    cut_body_at: int = 0  # > 0: no more of a body than this is wanted
     method: str = "GET"  # or "HEAD": no body is sent
     types: tuple[str, ...] = PAGE_TYPES  # of bodies that are wanted; others are not read
+
+    @property
+    def wants_any(self) -> bool:
+        """Tell that a body is wanted whatever its type: a robots.txt."""
+        return self.cut_body_at > 0 and not self.types
 
 
 class Transport(Protocol):

@@ -285,7 +285,7 @@ class RequestsTransport:
             flight.phase = "reading the body"
             request = flight.request
             is_head = request.method == "HEAD"
-            if not is_head and (request.cut_body_at or is_wanted(raw.status, headers, request.types)):
+            if not is_head and (request.wants_any or is_wanted(raw.status, headers, request.types)):
                 body, wire_size = read_body(raw, self._config.max_body_bytes, request.cut_body_at)
             else:
                 _drain(flight, raw)

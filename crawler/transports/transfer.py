@@ -177,7 +177,7 @@ class Transfer:
         announced = int(length) if length.isdecimal() and len(length) < 16 else -1
         if self._is_head:
             return None
-        self._is_wanted = bool(self._cut_at) or is_wanted(self.status, self.headers, self.request.types)
+        self._is_wanted = self.request.wants_any or is_wanted(self.status, self.headers, self.request.types)
         if self._is_wanted:
             if not self._cut_at and announced > self._cap:
                 raise too_large(self._cap, "announced")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from crawler.lock import semaphore_prefix
 from tests.chaos.running import ORPHANS_SECONDS, RETRIES, Crash, Crawling
 from tests.chaos.sabotage import CONSUMER
-from tests.webgraph import Hit
+from tests.webgraph import Hit, Web
 
 MOST_BYTES = 800 << 20  # of all processes together
 SLACK_SECONDS = 2.0  # how late a busy server may read, and log, what a dead process asked
@@ -46,6 +46,7 @@ class Rows(NamedTuple):
     urls: list[tuple[str, str, str]]
     pages: list[str]
     items: list[tuple[str, int]]
+    fragments: list[tuple[str, str, str]]  # broken ones: source, URL, fragment
     totals: tuple[int, int, int, int]  # added, ended, pages, items: what the runs counted
     last_end: str
 
@@ -64,6 +65,7 @@ def judge(crawling: Crawling, most_seconds: float = 600.0) -> Verdict:
     violations = [
         *left,
         *_ledger(rows, expected),
+        *_fragments(rows, crawling.server.web, expected),
         *_requests(crawling, expected),
         *_gaps(crawling),
         *_killed(crawling, killed),
@@ -97,13 +99,14 @@ def _read(ledger: Path) -> Rows:
         urls = connection.execute("SELECT url, state, reason FROM urls").fetchall()
         pages = [url for (url,) in connection.execute("SELECT url FROM pages")]
         items = connection.execute("SELECT url, number FROM items").fetchall()
+        fragments = connection.execute("SELECT source, url, fragment FROM broken_fragments").fetchall()
         totals = connection.execute(
             "SELECT total(urls), total(ended_urls), total(pages), total(items) FROM runs"
         ).fetchone()
         (last_end,) = connection.execute("SELECT finish_reason FROM runs ORDER BY id DESC LIMIT 1").fetchone()
     finally:
         connection.close()
-    return Rows(integrity, urls, pages, items, totals, last_end)
+    return Rows(integrity, urls, pages, items, fragments, totals, last_end)
 
 
 def _ledger(rows: Rows, expected: dict[str, tuple[str, str]]) -> list[str]:
@@ -128,6 +131,12 @@ def _ledger(rows: Rows, expected: dict[str, tuple[str, str]]) -> list[str]:
     if tuple(rows.totals) != counted:
         found.append(f"the runs counted {rows.totals} URLs, ended ones, pages, items, not {counted}")
     return found
+
+
+def _fragments(rows: Rows, web: Web, expected: dict[str, tuple[str, str]]) -> list[str]:
+    """Compare what is said to be broken within pages: what was stored of each page, and of those that link there."""
+    broken = web.broken_fragments({url: 0 for url, (state, _) in expected.items() if state == "done"})
+    return _compare("broken fragment", Counter(rows.fragments), Counter(broken))
 
 
 def _compare(what: str, found: Counter[object], expected: Counter[object]) -> list[str]:

@@ -87,7 +87,7 @@ class Options(NamedTuple):
             "retry_wait_seconds": 0.02, "retry_wait_max_seconds": 0.2,
         }  # fmt: skip
         words = ["-p", str(self.processes), "--delay", str(self.delay_seconds), "--retries", str(RETRIES), "-c", "16"]
-        words += ["--transport", self.transport, "--parse", self.parse]
+        words += ["--transport", self.transport, "--parse", self.parse, "--check-fragments"]
         words += ["--per-host", "1" if self.delay_seconds else "8"]
         return words + [word for key, value in settings.items() for word in ("-s", f"{key}={value}")]
 

@@ -78,6 +78,8 @@ def test_a_sound_crawl_passes(crawling: Crawling) -> None:
         ("DELETE FROM _pages WHERE rowid = 1", "page lost: http"),
         ("DELETE FROM _items WHERE host_id = 1 AND seq = 1", "item lost: ('http"),
         ("INSERT INTO _items SELECT host_id, seq, 1, item FROM _items LIMIT 1", "item stored twice: ('http"),
+        ("DELETE FROM _fragments", "broken fragment lost: ('http"),
+        ("UPDATE _fragments SET anchors = '[]' WHERE anchors <> '[]'", "broken fragment stored twice: ('http"),
         ("UPDATE runs SET pages = pages + 1", "the runs counted"),
         ("UPDATE runs SET finish_reason = 'interrupted'", "the last run ended as interrupted"),
     ],

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -37,6 +37,9 @@ from crawler.scope import Scope
 from crawler.seeds import Seed, read_seeds
 from crawler.transports.guard import Guard
 from crawler.urls import split
+
+if TYPE_CHECKING:
+    from crawler.saving import CopySetup
 
 log = logging.getLogger("crawler")
 
@@ -132,11 +135,24 @@ def run(
             return Ending(begun.ended, True)
         if begun.new_seeds:
             log.info("%s new seed%s", f"{begun.new_seeds:,}", "" if begun.new_seeds == 1 else "s")
-        crawl = Crawl(Job(ledger, lock.path, config, begun, control.stop or Stop(), function, control.progress))
+        copy = _prepare_copy(stack, config, begun.key)
+        job = Job(ledger, lock.path, config, begun, control.stop or Stop(), function, control.progress, copy)
+        crawl = Crawl(job)
         if crawl.counters.ended_urls:
             pages = f"{crawl.counters.pages:,} page{'' if crawl.counters.pages == 1 else 's'}"
             log.info("continuing: %s, %s queued", pages, f"{crawl.counters.queued:,}")
         return Ending(crawl.run(), False)
+
+
+def _prepare_copy(stack: ExitStack, config: Config, ledger_key: bytes) -> CopySetup | None:
+    """Make the folder that bodies are saved in; what is not whole there is removed when the stack unwinds."""
+    if not config.save:
+        return None
+    from crawler import saving
+
+    copy = saving.prepare(Path(config.save), ledger_key, syncs=config.durability == "power")
+    stack.callback(saving.tidy, copy)
+    return copy
 
 
 @contextmanager
@@ -192,6 +208,12 @@ def check(config: Config, hook: str | Hook | None = None) -> tuple[Config, Hook 
     Scope(config.scope, (), config.include, config.exclude)
     Guard(config.allow_private)
     transports.check(config)
+    if config.save or config.convert_links or config.types or config.accept or config.reject:
+        from crawler import saving  # late: most crawls save nothing
+
+        saving.check(config)
+        if config.save:  # children may have another working directory
+            config = msgspec.structs.replace(config, save=os.path.abspath(config.save))  # noqa: PTH100  (no links)
     for key in ("parse", "worker_setup"):
         if spec := getattr(config, key):
             load_hook(spec)

@@ -10,8 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "crawler"
 FLOORS = [
     {"model", "errors"},
-    {"urls", "scope", "robots", "politeness", "encodings", "parse", "embeds", "extract", "offers", "harvest"},
-    {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder"},
+    {"urls", "scope", "robots", "politeness", "encodings", "parse", "embeds", "extract", "offers", "harvest"}
+    | {"filenames", "selection"},
+    {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder", "saving"},
     {"pools", "worker", "consumer", "watchdog"},
     {"engine", "session", "streaming"},
     {"__init__", "__main__", "cli", "bench", "commands", "arguments", "export", "pager", "panel", "summary"},

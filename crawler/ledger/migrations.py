@@ -19,6 +19,12 @@ STEPS: Final = (
     CREATE INDEX _pages_item_errors ON _pages (item_error) WHERE item_error IS NOT NULL;
     """,
     "",  # 3: depths of what is asked and not crawled, which the views tell without what is added to them
+    # 4: where a page's body was saved, and whether a conversion of its links has begun
+    """
+    ALTER TABLE _pages ADD COLUMN file TEXT;
+    ALTER TABLE _pages ADD COLUMN converted INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX _pages_saved ON _pages (size) WHERE file IS NOT NULL;
+    """,
 )
 VERSION: Final = len(STEPS) + 1
 

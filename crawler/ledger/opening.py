@@ -79,7 +79,7 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
         )
         ended = "" if new or retried or deepened else _why_ended(connection, past, config)
         if past is not None and ended:
-            return Opening(0, key, everything, 0, 0, ended, ())
+            return Opening(0, key, everything, 0, 0, ended, tuple(_warnings_of_saving(past, config)))
     finally:
         connection.close()
     offers = Offers.of(config, Scope(config.scope, everything, config.include, config.exclude), key)
@@ -214,4 +214,15 @@ def _warnings(past: _Past | None, config: Config) -> tuple[str, ...]:
         found.append(f"this ledger's URLs have the normal form {past.normal_form}, new ones {urls.NORMAL_FORM}")
     if config.embeds and not past.config.embeds:
         found.append("pages that this ledger has already were read without embeds: --fresh reads them again")
-    return tuple(found)
+    return (*found, *_warnings_of_saving(past, config))
+
+
+def _warnings_of_saving(past: _Past, config: Config) -> list[str]:
+    before, now = past.config.save, config.save
+    if before == now:
+        return []
+    if not before:
+        return ["pages that this ledger has already were not saved: --fresh asks for them again"]
+    if not now:
+        return [f"nothing is saved any more; what was saved before is in {before} (--save continues there)"]
+    return [f"what was saved so far is in {before}, what is saved from now on goes to {now}"]

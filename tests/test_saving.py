@@ -162,23 +162,24 @@ def test_the_same_command_continues_a_copy(site: Site, tmp_path: Path) -> None:
     assert max(site.asked().values()) == 2  # the first page, by the test itself
 
 
+@pytest.mark.parametrize("max_pages", [4, 0])
 @pytest.mark.parametrize(
-    ("before", "after", "warning"),
+    ("folders", "warning"),
     [
-        ("", "copy", "pages that this ledger has already were not saved: --fresh asks for them again"),
-        ("copy", "", "nothing is saved any more; what was saved before is in .*/copy \\(--save continues there\\)"),
-        ("copy", "other", "what was saved so far is in .*/copy, what is saved from now on goes to .*/other"),
-        ("copy", "copy", ""),
+        (("", "copy"), "pages that this ledger has already were not saved: --fresh asks for them again"),
+        (("copy", ""), "nothing is saved any more; what was saved before is in .*/copy \\(--save continues there\\)"),
+        (("copy", "other"), "what was saved so far is in .*/copy, what is saved from now on goes to .*/other"),
+        (("copy", "copy"), ""),
     ],
 )
-@pytest.mark.parametrize("max_pages", [4, 0])
 def test_a_ledger_that_was_saved_otherwise_before_says_what_that_means(
-    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture, before: str, after: str, warning: str, max_pages: int
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture, folders: tuple[str, str], warning: str, max_pages: int
 ) -> None:
     furnish(site)
-    save(site, tmp_path, max_pages=max_pages, save=before and str(tmp_path / before))
+    before, after = (name and str(tmp_path / name) for name in folders)
+    save(site, tmp_path, max_pages=max_pages, save=before)
     caplog.clear()
-    save(site, tmp_path, save=after and str(tmp_path / after))
+    save(site, tmp_path, save=after)
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == bool(warning)
     assert all(re.search(warning, text) for text in warnings)

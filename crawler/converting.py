@@ -29,7 +29,6 @@ from crawler.errors import CrawlerError
 from crawler.filenames import HTML_SUFFIXES, suffix_of
 from crawler.ledger import saved
 from crawler.ledger.saved import Saved, SavedPage
-from crawler.model import MAX_REDIRECTS
 from crawler.pools import enter_child
 from crawler.rewriting import SPACE
 from crawler.saving import Copy, CopySetup
@@ -202,19 +201,8 @@ class Converter:
         """Return the file that a URL (normal form) was saved as, redirects followed; "" if there is none."""
         file = self._files.get(url)
         if file is None:
-            file = self._files[url] = self._find(url)
+            file = self._files[url] = self._saved.file_of(url, self._copy.has)
         return file
-
-    def _find(self, url: str) -> str:
-        for _ in range(MAX_REDIRECTS + 1):
-            file, redirect_url = self._saved.find(url)
-            if file and self._copy.has(file):
-                return file
-            target = urls.normalise(redirect_url) if redirect_url else None
-            if target is None:
-                break
-            url = target
-        return ""
 
 
 def _says_its_encoding(page: SavedPage, body: bytes, name: str) -> bool:

@@ -29,6 +29,14 @@ _MARKUP: Final = re.compile(
     r"(?P<attributes>(?:[^>\"'=]++|=[ \t\n\f\r]*+(?:\"[^\"]*+\"|'[^']*+')?+|[\"'])*+)>?",
     re.DOTALL,
 )
+#: text, end tags, and the many tags without a reference, at one stroke: most of a page
+_BORING: Final = re.compile(
+    r"(?:[^<]++|</[a-zA-Z][^>]*+>"
+    r"|<(?!(?i:script|style|textarea|title|xmp|iframe|noembed|noframes|plaintext|base)[ \t\n\f\r/>])"
+    r"[a-zA-Z][a-zA-Z0-9]*+"
+    r"(?:[ \t\n\f\r]++(?:class|id|title|alt|width|height|lang|dir|role|type|rel|target)=\"[^\"]*+\")*+"
+    r"[ \t\n\f\r]*+/?>)*+"
+)
 _ATTRIBUTE: Final = re.compile(
     r"(?P<name>[^ \t\n\f\r/>=]++)"
     r"(?:[ \t\n\f\r]*+=[ \t\n\f\r]*+(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^ \t\n\f\r>]++))?+"
@@ -132,7 +140,15 @@ def declare_charset(body: bytes, label: str) -> bytes:
 
 def _tags(text: str) -> Iterator[_Tag]:
     position = 0
-    while found := _MARKUP.search(text, position):
+    while True:
+        boring = _BORING.match(text, position)
+        position = boring.end() if boring else position
+        found = _MARKUP.match(text, position)
+        if found is None:
+            if position == len(text):
+                return
+            position += 1  # a "<" that is text
+            continue
         position = end = found.end()
         if found["tag"] is None:
             continue

@@ -208,10 +208,14 @@ def check(config: Config) -> None:
         UsageError: names the option, what was expected and what to do.
     """
     if not config.save:
-        for key, what in (("types", "which bodies"), ("accept", "which bodies"), ("reject", "which bodies not")):
+        for key, what in (
+            ("types", "which bodies to save"),
+            ("accept", "which bodies to save"),
+            ("reject", "which bodies not to save"),
+        ):
             if getattr(config, key):
                 raise UsageError(
-                    f"{key} says {what} to save: name the folder to save them in (--save), or choose what is asked "
+                    f"{key} says {what}: name the folder to save them in (--save), or choose what is asked "
                     "with include and exclude"
                 )
         if config.convert_links:

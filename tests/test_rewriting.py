@@ -61,7 +61,6 @@ def rewritten(page: str, codec: str = "utf-8") -> str:
         ("<a href='x&#39;&#x22;y'>", '<a href="[x\'&quot;y]">'),
         ("<a href='xä'>ü", "<a href='[xä]'>ü"),
         ("<a href=x", '<a href="[x]"'),
-        ('<a href="x><b>', '<a href="[x>]<b>') ,
         ("a < b <a href=x> <3", 'a < b <a href="[x]"> <3'),
         ("<base href=x><a href=x>", '<a href="[x]">'),
         ("<BASE href='x' target=_blank >", "<base target=_blank>"),

@@ -1,18 +1,19 @@
 """Which file each URL was saved as: what the conversion of links reads of a ledger, and the one word that it writes.
 
 Links are looked up one by one, by fingerprint, so that memory does not grow with the pages. Runs in the coordinator
-after the crawl (`pages`, `begin`) and in converting processes (`find`).
+after the crawl (`pages`, `begin`) and in converting processes (`file_of`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from crawler import urls
 from crawler.ledger import schema
 from crawler.ledger.connection import storage_errors
+from crawler.model import MAX_REDIRECTS
 
 _FIND = """
 SELECT p.file, p.redirect_url FROM _seen s JOIN _pages p ON p.host_id = s.host_id AND p.seq = s.seq
@@ -51,11 +52,23 @@ class Saved:
             self._connection = schema.connect_read_only(path)
             self._key = schema.read_key(self._connection)
 
-    def find(self, url: str) -> tuple[str | None, str | None]:
-        """Return the file of a URL (normal form), and where it redirects to; None where there is none."""
-        with storage_errors(self._path):
-            row = self._connection.execute(_FIND, (urls.fingerprint(url, self._key),)).fetchone()
-        return row or (None, None)
+    def file_of(self, url: str, exists: Callable[[str], bool] = bool) -> str:
+        """Return the file that a URL (normal form) was saved as, redirects followed; "" if there is none.
+
+        Args:
+            exists: tells whether a file is still there.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            with storage_errors(self._path):
+                row = self._connection.execute(_FIND, (urls.fingerprint(url, self._key),)).fetchone()
+            file, redirect_url = row or (None, None)
+            if file and exists(file):
+                return str(file)
+            target = urls.normalise(redirect_url) if redirect_url else None
+            if target is None:
+                break
+            url = target
+        return ""
 
     def pages(self, at_a_time: int) -> Iterator[list[SavedPage]]:
         """Iterate over all pages with a file whose URLs are done, so many at a time."""

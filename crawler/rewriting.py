@@ -206,10 +206,13 @@ def _replace_in(tag: _Tag, name: str, value: str, replace: Replace) -> str | Non
 
 def _unguarded(attributes: str) -> str:
     """Take out what makes a browser refuse a local file."""
-    for found in reversed(list(_ATTRIBUTE.finditer(attributes))):
+    parts: list[str] = []
+    position = 0
+    for found in _ATTRIBUTE.finditer(attributes):
         if found["name"].lower() in _GUARDS:
-            attributes = attributes[: found.start()].rstrip(SPACE) + attributes[found.end() :]
-    return attributes
+            parts.append(attributes[position : found.start()].rstrip(SPACE))
+            position = found.end()
+    return "".join((*parts, attributes[position:]))
 
 
 def _read(value: str, codec: str) -> str:

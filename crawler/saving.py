@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from crawler.config import Config
+from crawler.encodings import SNIFFED_BYTES
 from crawler.errors import SavingError, UsageError
 from crawler.filenames import file_name, kind_of
 from crawler.model import Answer, PageRow
-from crawler.encodings import SNIFFED_BYTES
 from crawler.parse import is_html
 from crawler.selection import Selection
 

@@ -145,7 +145,7 @@ def test_external_links_are_asked_and_not_saved(site: Site, tmp_path: Path) -> N
 
 def test_a_page_has_its_file_in_a_report(site: Site, tmp_path: Path) -> None:
     site.add_page("/")
-    with crawl([site.url("/")], Config(processes=0, save=str(tmp_path / "copy"))) as report:
+    with crawl([site.url("/")], Config(processes=0, delay_seconds=0, save=str(tmp_path / "copy"))) as report:
         assert [page.file for page in report.pages()] == [f"127.0.0.1+{site.port}/index.html"]
 
 

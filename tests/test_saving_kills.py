@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import random
 import shutil
 import signal
 import sqlite3
@@ -23,7 +22,6 @@ from tests.site import Site
 
 ROOT = Path(__file__).parent.parent
 PAGES = 150
-MOST_KILLS = 5
 
 
 @pytest.fixture(scope="module")
@@ -81,23 +79,27 @@ def check_nothing_false(folder: Path, expected: dict[str, bytes]) -> int:
 def test_killed_again_and_again_it_ends_as_if_nothing_had_been(
     site: Site, tmp_path: Path, expected: dict[str, bytes], whom: str
 ) -> None:
-    chance = random.Random(whom)
-    seen = []
-    for _ in range(MOST_KILLS):
+    for moment in (1, 40, 60, "converting"):
         process = start(site, tmp_path)
-        try:
-            assert process.wait(chance.uniform(0.35, 0.7)) == 0
-            break
-        except subprocess.TimeoutExpired:
-            (os.killpg if whom == "group" else os.kill)(process.pid, signal.SIGKILL)
-            process.wait()
-            wait_until_all_are_gone(process.pid)
-            seen.append(check_nothing_false(tmp_path, expected))
+        asked = len(site.log)
+        while process.poll() is None:
+            if is_converting(tmp_path) if moment == "converting" else len(site.log) - asked >= int(moment):
+                break
+            time.sleep(0.001)
+        assert process.returncode is None, moment
+        (os.killpg if whom == "group" else os.kill)(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        wait_until_all_are_gone(process.pid)
+        check_nothing_false(tmp_path, expected)
     assert start(site, tmp_path).wait(60) == 0, (tmp_path / "out").read_text()[-3000:]
     assert check_nothing_false(tmp_path, expected) == PAGES + 3
     assert files(tmp_path) == expected
     assert [path.name for path in (tmp_path / "copy").iterdir()] == [f"127.0.0.1+{site.port}"]
-    assert len(set(seen)) >= 2, seen
+
+
+def is_converting(folder: Path) -> bool:
+    """Tell that the links of the first page were converted, a moment ago."""
+    return any(b"@.html" in path.read_bytes() for path in (folder / "copy").glob("*/index.html"))
 
 
 def wait_until_all_are_gone(session: int) -> None:

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from crawler import Config, crawl, report, summary
@@ -228,3 +229,21 @@ def test_a_ledger_whose_name_has_spaces_is_quoted_for_the_shell(tmp_path: Path) 
             lines = printed(path)
     assert lines[-2] == f"look into it: python -m crawler pages '{path}'"
     assert not [line for line in lines if "broken" in line or "robots" in line or "hook" in line]
+
+
+@pytest.mark.parametrize("converts", [False, True])
+def test_the_end_of_a_crawl_that_saves_says_what_and_where_to_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, converts: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "crawl.db"
+    options = {"save": "my copy", "convert_links": converts}
+    with Site() as site:
+        site.add_redirect("/", "/home")
+        site.add_page("/home", html="x" * 1_500 + "<a href=/a>")
+        site.add_page("/a", html="x")
+        with crawl([site.url("/")], msgspec.structs.replace(HERE, **options), ledger=path):
+            lines = printed(path)
+    heading = lines.index("saved: 2 files, 1.5 kB, in 'my copy'")
+    hint = ["  to browse it without the web: the same command with --convert-links"] * (not converts)
+    assert lines[heading + 1 : -2] == [f"  begin with 'my copy/127.0.0.1+{site.port}/home@.html'", *hint]

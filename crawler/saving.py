@@ -15,6 +15,7 @@ import errno
 import itertools
 import os
 import shutil
+import stat
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -64,13 +65,18 @@ class Copy:
             SavingError: it cannot be opened.
         """
         self.setup = setup
-        self._numbers = (f"{name}-{number}" for number in itertools.count())
+        # Names are UTF-8, whatever the locale says of file names.
+        self._numbers = (f"{name}-{number}".encode() for number in itertools.count())
         self._root = Path(setup.root)
-        with self._errors(""):
-            self._root_fd = os.open(setup.root, _FOLDER & ~os.O_NOFOLLOW)
-            self._scratch_fd = os.open(setup.scratch, _FOLDER, dir_fd=self._root_fd)
-        self._folder = ""  # the last one that was written to,
-        self._folder_fd = -1
+        self._folder = b""  # the last one that was entered
+        self._folder_fd = self._root_fd = self._scratch_fd = -1
+        try:
+            with self._errors(""):
+                self._root_fd = os.open(setup.root, _FOLDER & ~os.O_NOFOLLOW)
+                self._scratch_fd = os.open(setup.scratch, _FOLDER, dir_fd=self._root_fd)
+        except SavingError:
+            self.close()
+            raise
 
     def write(self, path: str, body: bytes) -> None:
         """Put a body in the place of a file, in one step.
@@ -81,7 +87,7 @@ class Copy:
         Raises:
             SavingError: it cannot be written; what was there before still is.
         """
-        folder, _, name = path.rpartition("/")
+        folder, _, name = path.encode().rpartition(b"/")
         number = next(self._numbers)
         with self._errors(path):
             folder_fd = self._enter(folder)
@@ -100,15 +106,18 @@ class Copy:
                 os.fsync(folder_fd)
 
     def read(self, path: str) -> bytes | None:
-        """Return what is in a file, None if there is none of that name.
+        """Return what is in a file, None if there is none of that name, or a symbolic link.
 
         Raises:
             SavingError: it cannot be read.
         """
-        folder, _, name = path.rpartition("/")
+        folder, _, name = path.encode().rpartition(b"/")
         with self._errors(path):
             try:
-                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._enter(folder, make=False))
+                folder_fd = self._enter(folder, make=False)
+                if stat.S_ISLNK(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
+                    return None
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
             except FileNotFoundError:
                 return None
             with open(fd, "rb") as file:  # noqa: PTH123  (by its descriptor)
@@ -116,23 +125,23 @@ class Copy:
 
     def has(self, path: str) -> bool:
         """Tell whether there is a file of that name."""
-        return os.path.isfile(f"{self.setup.root}/{path}")  # noqa: PTH113  (asked for each link)
+        return os.path.isfile(os.fsencode(self.setup.root) + b"/" + path.encode())  # noqa: PTH113  (often asked)
 
     def close(self) -> None:
         """Close what is open."""
         for fd in (self._folder_fd, self._scratch_fd, self._root_fd):
             if fd >= 0:
                 os.close(fd)
-        self._folder, self._folder_fd = "", -1
+        self._folder, self._folder_fd = b"", -1
         self._scratch_fd = self._root_fd = -1
 
-    def _enter(self, folder: str, *, make: bool = True) -> int:
+    def _enter(self, folder: bytes, *, make: bool = True) -> int:
         """Return the descriptor of a folder, which is made if it is not there."""
         if folder == self._folder and self._folder_fd >= 0:
             return self._folder_fd
         fd = os.dup(self._root_fd)
         try:
-            for segment in folder.split("/"):
+            for segment in folder.split(b"/"):
                 above, fd = fd, -1
                 try:
                     fd = self._step(above, segment, make=make)
@@ -146,7 +155,7 @@ class Copy:
         self._folder, self._folder_fd = folder, fd
         return fd
 
-    def _step(self, above: int, segment: str, *, make: bool) -> int:
+    def _step(self, above: int, segment: bytes, *, make: bool) -> int:
         if make:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(segment, dir_fd=above)
@@ -165,7 +174,7 @@ class Copy:
     def _forget_folder(self) -> None:
         if self._folder_fd >= 0:
             os.close(self._folder_fd)
-        self._folder, self._folder_fd = "", -1
+        self._folder, self._folder_fd = b"", -1
 
 
 class Keeper:

@@ -77,14 +77,17 @@ class Selection(NamedTuple):
 
     def keeps(self, url: str, kind: str) -> bool:
         """Tell whether the body of a URL is kept, by its content type (in lower case, without parameters)."""
-        if self.types is not None and not self.types(kind):
+        if (self.types is not None and not self.types(kind)) or _matches(self.rejected_types, kind):
             return False
+        is_accepted = _matches(self.accepted_types, kind) or (
+            self.accepted_types is None and self.accepted_names is None
+        )
+        if self.accepted_names is None and self.rejected_names is None:
+            return is_accepted
         names = (_name_in(url), file_name(url, kind).rpartition("/")[2].lower())
-        if _matches(self.rejected_types, kind) or any(_matches(self.rejected_names, name) for name in names):
+        if any(_matches(self.rejected_names, name) for name in names):
             return False
-        if self.accepted_types is None and self.accepted_names is None:
-            return True
-        return _matches(self.accepted_types, kind) or any(_matches(self.accepted_names, name) for name in names)
+        return is_accepted or any(_matches(self.accepted_names, name) for name in names)
 
     def wanted(self, url: str, others: Sequence[str]) -> Container[str]:
         """Return the content types of which a URL's body is read: those that are kept, and these others."""

@@ -6,6 +6,8 @@ import hashlib
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +21,7 @@ from crawler.saving import Copy, CopySetup
 from tests.site import Site
 
 KEY = bytes(16)
+ROOT = Path(__file__).parent.parent
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
@@ -236,6 +239,32 @@ def test_a_file_that_is_a_link_is_replaced_and_what_it_leads_to_is_left_alone(co
     copy.write("a.test/x.html", b"theirs")
     assert (tmp_path / "mine").read_bytes() == b"mine"
     assert (tmp_path / "copy/a.test/x.html").read_bytes() == b"theirs"
+
+
+def test_a_file_that_is_a_link_is_not_read(copy: Copy, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "copy/a.test").mkdir()
+    (tmp_path / "copy/a.test/x.html").symlink_to(tmp_path / "mine")
+    assert copy.read("a.test/x.html") is None
+
+
+def test_a_copy_that_is_gone_is_named(tmp_path: Path) -> None:
+    setup = saving.prepare(tmp_path / "copy", KEY, syncs=False)
+    saving.tidy(setup)
+    with pytest.raises(SavingError, match=f"cannot save {tmp_path}/copy: No such file or directory; see to the cause"):
+        Copy(setup, "test")
+
+
+def test_names_are_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; import sys; assert sys.getfilesystemencoding() != 'utf-8'; from crawler import saving;"
+        "copy = saving.Copy(saving.prepare(Path('copy'), bytes(16), syncs=False), 'x');"
+        "name = 'a.test/\\xe4/\\u8868.html';"
+        "copy.write(name, b'body'); assert copy.has(name) and copy.read(name)"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "copy/a.test/ä/表.html").read_bytes() == b"body"
 
 
 def test_a_scratch_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:

@@ -146,7 +146,8 @@ def convert_pages(setup: ConvertSetup, number: int, pages: Sequence[SavedPage]) 
     """
     counts = Counts()
     with ExitStack() as stack:
-        found = stack.enter_context(closing(Saved(setup.ledger)))
+        found = Saved(setup.ledger)
+        stack.callback(found.leave)
         copy = stack.enter_context(closing(Copy(setup.copy, f"convert-{number}")))
         converter = Converter(found, copy)
         for page in pages:
@@ -193,9 +194,9 @@ class Converter:
             base = urls.normalise(reference, page.url) or page.url
         replace = _Replacement(self, page.file, base, is_page_itself=base == page.url, is_original=is_original)
         body = rewriting.rewrite_html(body, codec, replace)
-        return (
-            body if _says_its_encoding(page, body, name) else rewriting.declare_charset(body, encodings.label_of(name))
-        )
+        if _says_its_encoding(page, body, name):
+            return body
+        return rewriting.declare_charset(body, encodings.label_of(name))
 
     def file_of(self, url: str) -> str:
         """Return the file that a URL (normal form) was saved as, redirects followed; "" if there is none."""
@@ -226,7 +227,8 @@ class _Replacement:
     def __call__(self, reference: str) -> str | None:
         """Return a reference as it is to be written; None: as it is."""
         stripped = reference.strip(SPACE)
-        if not self._is_original and not stripped.lower().startswith(("http://", "https://")):
+        is_absolute = stripped[:8].lower().startswith(("http://", "https://"))
+        if not self._is_original and not is_absolute:
             return None
         address, hash_sign, fragment = stripped.partition("#")
         if not address and self._is_page_itself:
@@ -235,6 +237,8 @@ class _Replacement:
         if url is None:
             return None
         file = self._converter.file_of(url)
+        if is_absolute and not file:
+            return None
         written = _relative(file, self._folder) if file else url
         return written + hash_sign + quote(fragment, safe=_IN_FRAGMENTS)
 

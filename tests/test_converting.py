@@ -77,6 +77,8 @@ def converted(site: Site, folder: Path, html: str, *, content_type: str = HTML) 
         ("missing.html", "http://{host}/d/missing.html"),
         ("missing.html#x", "http://{host}/d/missing.html#x"),
         ("https://example.test/a?b#c", "https://example.test/a?b#c"),
+        ("HTTPS://me@Example.test/%7e/../x y#ä", "HTTPS://me@Example.test/%7e/../x y#ä"),
+        ("//Example.test/a/../b", "http://example.test/b"),
         ("mailto:a@example.test", "mailto:a@example.test"),
         ("javascript:void(0)", "javascript:void(0)"),
         ("data:text/plain,x", "data:text/plain,x"),

@@ -82,8 +82,12 @@ class Saved:
             after = rows[-1][0]
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; the last one out leaves a ledger without a -wal file beside it."""
         self._connection.close()
+
+    def leave(self) -> None:
+        """Close the connection, and leave the WAL to others that have one."""
+        self._connection.leave()
 
 
 def begin(path: Path, pages: Sequence[SavedPage], durability: str) -> None:

@@ -51,7 +51,7 @@ _OPTIONS: dict[str, list[tuple[tuple[str, ...], str, str, str]]] = {
     "what is kept": [
         (("--save",), "save", "DIR", "save bodies as files, host/path, in this folder"),
         (("--convert-links",), "convert_links", "", "make the links of saved pages lead to saved files, in the end"),
-        (("--types",), "types", "TYPES", "save only these: html,css,images,pdf,… or content types (repeatable)"),
+        (("--types",), "types", "TYPES", "save only these: html,css,images,pdf or content types (repeatable)"),
         (("--accept",), "accept", "PATTERNS", "save only such suffixes, names or types: pdf,'report-*' (repeatable)"),
         (("--reject",), "reject", "PATTERNS", "save no such suffixes, names or types (repeatable)"),
     ],

@@ -36,6 +36,7 @@ from crawler.saving import Copy, CopySetup
 log = logging.getLogger("crawler")
 
 CHUNK: Final = 50  # pages that a process is given at a time
+START_SECONDS: Final = 60.0  # that a process may take to start
 _IN_PATHS: Final = "/@!$&()+=~"  # what a relative reference may have unescaped, beside letters, digits and "-._"
 _IN_FRAGMENTS: Final = "!$&()*+,;=:@/?%~"
 
@@ -104,7 +105,7 @@ def _run(executors: Sequence[Executor], setup: ConvertSetup, chunks: Iterator[li
             working[executor.submit(convert_pages, setup, number, chunk)] = (number, executor)
         if not working:
             return counts
-        done, _ = wait(working, CHUNK * setup.page_seconds, FIRST_COMPLETED)
+        done, _ = wait(working, START_SECONDS + CHUNK * setup.page_seconds, FIRST_COMPLETED)
         if not done:
             raise CrawlerError("converting links takes too long; the same command goes on with it")
         for future in done:

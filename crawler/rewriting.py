@@ -89,7 +89,7 @@ def find_base(body: bytes, codec: str) -> str:
 
 
 def rewrite_html(body: bytes, codec: str, replace: Replace) -> bytes:
-    """Replace a page's references, and take its `base` out.
+    """Replace a page's references, and take out its `base` and what would keep a browser from showing local files.
 
     Args:
         codec: Python's, of an encoding in which markup is ASCII.
@@ -98,9 +98,8 @@ def rewrite_html(body: bytes, codec: str, replace: Replace) -> bytes:
     parts: list[str] = []
     position = 0
     for tag in _tags(text):
-        if tag.name == "base":
-            new = _without_base(tag)
-            parts += text[position : tag.start], new
+        if tag.name == "base" or (tag.name == "meta" and "content-security-policy" in tag.attributes.lower()):
+            parts += text[position : tag.start], _without_base(tag) if tag.name == "base" else ""
             position = tag.end
         elif _IS_WORTH_A_LOOK.search(tag.attributes) and (new := _rewrite_tag(tag, codec, replace)) != tag.attributes:
             parts += text[position : tag.attributes_start], new

@@ -166,6 +166,7 @@ def _convert_links(config: Config, ledger: Path, lock_file: Path, copy: CopySetu
     kind = choose_kind(workers, config.start_method)
     lock = lock_file if kind.are_processes else None
     setup = converting.ConvertSetup(ledger, copy, config.durability, lock, workers, config.page_deadline_seconds)
+    log.info("converting the links of what was saved")
     counts = converting.convert_links(kind, setup, stop)
     log.info("links converted in %s of %s pages and stylesheets", f"{counts.changed:,}", f"{counts.pages:,}")
     return stop.reason

@@ -12,7 +12,7 @@ import pytest
 
 from crawler import Config, crawl
 from crawler.engine import Stop
-from crawler.errors import SavingError
+from crawler.errors import CrawlerError, SavingError
 from crawler.saving import Copy
 from tests.site import Site
 
@@ -214,6 +214,17 @@ def test_a_conversion_that_ends_anywhere_is_taken_up_and_ends_the_same(
         except SavingError:
             ends += 1
     assert ends > 8
+    assert files(tmp_path) == expected
+
+
+def test_a_process_that_dies_is_said_and_the_next_run_takes_it_up(site: Site, tmp_path: Path) -> None:
+    furnish(site)
+    expected = save_at_once(site, tmp_path / "once")
+    assert save(site, tmp_path, convert_links=False) == "finished"
+    with pytest.raises(CrawlerError, match="a process that converted links died; the same command converts them again"):
+        save(site, tmp_path, processes=1, page_deadline_seconds=0.0001)  # at which it ends itself
+    assert not list((tmp_path / "copy").glob(".poolcrawl*"))
+    assert save(site, tmp_path, processes=1) == "finished"
     assert files(tmp_path) == expected
 
 

@@ -64,6 +64,7 @@ def rewritten(page: str, codec: str = "utf-8") -> str:
         ("a < b <a href=x> <3", 'a < b <a href="[x]"> <3'),
         ("<base href=x><a href=x>", '<a href="[x]">'),
         ("<BASE href='x' target=_blank >", "<base target=_blank>"),
+        ("<META http-equiv='Content-Security-Policy' content=\"default-src 'self'\"><meta name=x>", "<meta name=x>"),
         ("<link rel=stylesheet href=x integrity='sha256-x' crossorigin>", '<link rel=stylesheet href="[x]">'),
         ("<script src=x crossorigin=anonymous defer></script>", '<script src="[x]" defer></script>'),
         ("<script src=y crossorigin></script>", "<script src=y crossorigin></script>"),

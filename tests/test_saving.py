@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from crawler import Config, crawl, saving
+from crawler import Config, crawl, saving, urls
 from crawler.errors import SavingError, UsageError
 from crawler.saving import Copy, CopySetup
 from tests.site import Site
@@ -135,6 +135,23 @@ def test_a_seed_is_asked_whatever_its_name(site: Site, tmp_path: Path) -> None:
     options = Config(processes=0, delay_seconds=0, save=str(tmp_path / "copy"), reject=("pdf",))
     with crawl([site.url("/doc.pdf")], options) as report:
         assert [(page.status, page.file) for page in report.pages()] == [(200, None)]
+
+
+def test_hostile_urls_are_saved_inside_each_in_a_file_of_its_own(site: Site, tmp_path: Path) -> None:
+    targets = ["/..%2F..%2Fx", "/%2E%2E%5Cx", "/a%00b.html", "/con", "/con.html", "/AUX/nul.html", "/a:b", "/C:/x.html"]
+    targets += ["/" + "x" * 5_000, "/" + "x" * 5_001, "/" + "x/" * 1_000, "/" + "%C3%A4" * 500, "//evil//", "/~/.ssh"]
+    targets += ["/.poolcrawl-00000000/0", "/a", "/A", "/a.html", "/a.html/", "/a.html/b.html/c", "/?", "/?/../../../x"]
+    targets += ["/a%CC%88", "/%C3%A4", "/%E2%80%AE", "/%1B[2J", "/x.", "/x%20", '/*|<>"?q=*|']
+    asked = [url.removeprefix(site.host) for target in targets if (url := urls.normalise(site.url(target)))]
+    assert len(set(asked)) == len(targets)
+    site.add_page("/", html="".join(f"<a href='{site.url(target)}'>" for target in asked))
+    for target in asked:
+        site.add_page(target, html=f"<p>{target}")
+    save(site, tmp_path, max_body_bytes=1_000_000)
+    bodies = sorted(files(tmp_path / "copy").values())
+    assert bodies == sorted([*home(site).values(), *(f"<p>{target}".encode() for target in asked)])
+    assert {path.name for path in tmp_path.iterdir()} == {"copy", "crawl.db"}
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == [f"127.0.0.1+{site.port}"]
 
 
 def test_external_links_are_asked_and_not_saved(site: Site, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def check_valid(name: str) -> None:
     assert not any(part.rpartition(".")[2].lower() in KNOWN for part in segments[1:-1] if "." in part)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(_URLS, _KINDS), min_size=2, max_size=6), st.booleans())
 @example([("https://a.test/A", HTML), ("https://a.test/a", HTML)], True)
 def test_no_two_urls_share_a_file_and_each_name_is_valid_everywhere(

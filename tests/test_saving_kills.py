@@ -119,15 +119,20 @@ def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+FAULTS = {
+    "at once": ("write", errno.ENOSPC, 1, "No space left on device; make room on the disk; the same command then"),
+    "in the middle": ("write", errno.EDQUOT, PAGES // 2, "Disk quota exceeded; make room in the quota; the same"),
+    "while links are converted": ("write", errno.EIO, PAGES + 50, "Input/output error; see to the cause; the same"),
+    "a sync": ("sync", errno.EIO, 60, "Input/output error; see to the cause; the same command then continues"),
+}
+
+
 @pytest.mark.parametrize(
     "fault",
     [
-        ("write", errno.ENOSPC, 1, "No space left on device; make room on the disk; the same command then continues"),
-        ("write", errno.EDQUOT, PAGES // 2, "Disk quota exceeded; make room in the quota; the same command then"),
-        ("write", errno.EIO, PAGES + 50, "Input/output error; see to the cause; the same command then continues"),
-        ("sync", errno.EIO, 60, "Input/output error; see to the cause; the same command then continues"),
+        pytest.param(fault, id=name, marks=[pytest.mark.slow] if name == "in the middle" else [])
+        for name, fault in FAULTS.items()
     ],
-    ids=["at once", "in the middle", "while links are converted", "a sync"],
 )
 def test_a_disk_that_fails_ends_the_crawl_and_loses_no_page(
     site: Site, tmp_path: Path, failing_disk: Path, expected: dict[str, bytes], fault: tuple[str, int, int, str]

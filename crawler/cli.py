@@ -49,6 +49,13 @@ _OPTIONS: dict[str, list[tuple[tuple[str, ...], str, str, str]]] = {
         (("--embeds",), "embeds", "", "ask also for what pages embed: images, scripts, stylesheets, fonts, media"),
         (("--check-fragments",), "check_fragments", "", "check that pages have the #fragments that links to them name"),
     ],
+    "what is kept": [
+        (("--save",), "save", "DIR", "save bodies as files, host/path, in this folder"),
+        (("--convert-links",), "convert_links", "", "make the links of saved pages lead to saved files, in the end"),
+        (("--types",), "types", "TYPES", "save only these: html,css,images,pdf or content types (repeatable)"),
+        (("--accept",), "accept", "PATTERNS", "save only such suffixes, names or types: pdf,'report-*' (repeatable)"),
+        (("--reject",), "reject", "PATTERNS", "save no such suffixes, names or types (repeatable)"),
+    ],
     "politeness": [
         (("--delay",), "delay_seconds", "SECONDS", "between two requests to a host"),
         (("--per-host",), "per_host", "N", "requests in flight to a host; above 1 only without delay"),
@@ -72,7 +79,8 @@ _OPTIONS: dict[str, list[tuple[tuple[str, ...], str, str, str]]] = {
         (("--parse",), "parse", "MODULE:FUNCTION", "called with each page; what it returns is stored as items"),
     ],
 }
-_REPEATABLE = {"include", "exclude", "allow_private", "headers"}
+_REPEATABLE = {"include", "exclude", "allow_private", "headers", "types", "accept", "reject"}
+_BY_COMMAS = ("types", "accept", "reject")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -315,6 +323,9 @@ def read_flags(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the flags that were given, by config key and typed."""
     keys = [key for options in _OPTIONS.values() for _, key, _, _ in options]
     flags = {key: value for key in keys if (value := getattr(arguments, key)) is not None}
+    for key in _BY_COMMAS:
+        if key in flags:
+            flags[key] = [word.strip() for text in flags[key] for word in text.split(",") if word.strip()]
     if "headers" in flags:
         flags["headers"] = dict(_read_header(text) for text in flags["headers"])
     if arguments.ledger is not None:

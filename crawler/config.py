@@ -38,6 +38,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     check_external: bool = False
     embeds: bool = False
     check_fragments: bool = False
+    # what is kept
+    save: str = ""
+    convert_links: bool = False
+    types: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
+    reject: tuple[str, ...] = ()
     # politeness
     delay_seconds: _Seconds = 1.0
     per_host: _AtLeastOne = 1

@@ -9,7 +9,7 @@ dependency for every install.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -50,13 +50,14 @@ _CSS: Final = re.compile(
     rf"/\*.*?(?:\*/|\Z)"
     rf"|@namespace\b(?:{_STRING}|[^;\"'])*+;?"  # its URL is a name
     rf"|@import\s*+(?P<imported>{_STRING})"
-    rf"|(?<![\w-])(?:url|src)\(\s*+(?:(?P<quoted>{_STRING})|(?P<bare>(?:[^\s\"'()\\]|{_ESCAPE})++)\s*+(?:\)|\Z))"
+    rf"|(?<![\w\x80-\U0010ffff-])(?:url|src)\(\s*+(?:(?P<quoted>{_STRING})|(?P<bare>(?:[^\s\"'()\\]|{_ESCAPE})++)\s*+(?:\)|\Z))"
     rf"|{_STRING}",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE | re.DOTALL | re.ASCII,
 )
 _ESCAPES: Final = re.compile(_ESCAPE, re.DOTALL)
 #: HTML standard, "parse a srcset attribute": a URL has no space; a descriptor may have commas in parentheses only
-_SRCSET: Final = re.compile(r"[\s,]*+(\S++)((?:\([^)]*+\)|[^,(])*+),?")
+_SRCSET: Final = re.compile(r"[\s,]*+(\S++)((?:\([^)]*+\)|[^,(])*+),?", re.ASCII)
+_PLAIN: Final = re.compile(r"[^\s\"'()\\]++", re.ASCII)  # of a URL that needs no quotes in CSS
 
 
 def is_css(content_type: str) -> bool:
@@ -66,15 +67,55 @@ def is_css(content_type: str) -> bool:
 
 def in_css(text: str) -> Iterator[str]:
     """Iterate over the references in a stylesheet or in a style attribute: `url()` and `@import`."""
-    for found in _CSS.finditer(text[:MAX_CSS_CHARS]):
-        token = found["imported"] or found["quoted"]
-        reference = _unescape(token[1:-1]) if token else _unescape(found["bare"] or "")
+    for reference, _, _ in _found_in_css(text):
+        yield reference
+
+
+def replace_in_css(text: str, replace: Callable[[str], str | None]) -> str:
+    """Return a stylesheet, or a style attribute, with its references replaced; None leaves one as it is."""
+    parts: list[str] = []
+    position = 0
+    for reference, start, end in _found_in_css(text):
+        new = replace(reference)
+        if new is not None and new != reference:
+            quote = text[start] if text[start] in "\"'" else "" if _PLAIN.fullmatch(new) else '"'
+            parts += text[position:start], quote + re.sub(rf"[\\{quote}]", r"\\\g<0>", new) + quote
+            position = end
+    return "".join((*parts, text[position:]))
+
+
+def _found_in_css(text: str) -> Iterator[tuple[str, int, int]]:
+    """Iterate over the references in CSS, each with the place of its token."""
+    for found in _CSS.finditer(text, 0, MAX_CSS_CHARS):
+        group = found.lastgroup
+        if group is None:
+            continue
+        token = found[group]
+        reference = _unescape(token if group == "bare" else token[1:-1])
         if reference and not reference.startswith("#"):  # a part of the drawing that it is in
-            yield reference
+            yield reference, *found.span(group)
 
 
 def in_srcset(text: str) -> Iterator[str]:
     """Iterate over the references in a srcset attribute."""
+    for reference, _ in _found_in_srcset(text):
+        yield reference
+
+
+def replace_in_srcset(text: str, replace: Callable[[str], str | None]) -> str:
+    """Return a srcset attribute with its references replaced; None leaves one as it is."""
+    parts: list[str] = []
+    position = 0
+    for reference, start in _found_in_srcset(text):
+        new = replace(reference)
+        if new is not None:
+            parts += text[position:start], new
+            position = start + len(reference)
+    return "".join((*parts, text[position:]))
+
+
+def _found_in_srcset(text: str) -> Iterator[tuple[str, int]]:
+    """Iterate over the references in a srcset attribute, each with its place."""
     position = 0
     while found := _SRCSET.match(text, position):
         reference = found[1]
@@ -84,7 +125,7 @@ def in_srcset(text: str) -> Iterator[str]:
         else:
             position = found.end()
         if reference:
-            yield reference
+            yield reference, found.start(1)
 
 
 def in_tree(tree: LexborHTMLParser) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Final
 
 SNIFFED_BYTES = 1_024  # where a <meta charset> is looked for: HTML standard, section 13.2.3.2
 
-_BOMS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
+BOMS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,>]+)", re.IGNORECASE)
 _META = re.compile(rb"<!--.*?(?:-->|\Z)|<meta[\s/]([^>]*)", re.IGNORECASE | re.DOTALL)
 _ATTRIBUTE = re.compile(r"([^\s=/>\"']++)\s*=\s*(?:\"([^\"]*)|'([^']*)|([^\s\"'>]*))")
@@ -68,7 +68,9 @@ cp949 cp949 euc-kr cseuckr csksc56011987 iso-ir-149 korean ks_c_5601-1987 ks_c_5
 _ROWS: Final = [line.split() for line in _ENCODINGS.split("\n") if line]
 _CODECS: Final = {name: codec for name, codec, *_ in _ROWS}
 #: encodings in which bytes below 0x80 may be anything but ASCII
-_NO_SUPERSET_OF_ASCII: Final = frozenset({"iso-2022-jp", "utf-16be", "utf-16le"})
+NO_SUPERSET_OF_ASCII: Final = frozenset({"iso-2022-jp", "utf-16be", "utf-16le"})
+#: what the encodings that have Python's name here are called in pages
+_LABELS: Final = {"big5hkscs": "big5", "cp932": "shift_jis", "cp949": "euc-kr"}
 _NAMES: Final = {label: name for name, _, *labels in _ROWS for label in (name, *labels)}
 
 
@@ -78,7 +80,7 @@ def decode(body: bytes, content_type: str) -> tuple[str, str]:
     Returns:
         The text, and the encoding's name. Never raises; unknown labels are ignored.
     """
-    for bom, marked in _BOMS:
+    for bom, marked in BOMS:
         if body.startswith(bom):
             return body[len(bom) :].decode(marked, "replace"), marked
     name = _declared(body, content_type)
@@ -90,11 +92,21 @@ def decode(body: bytes, content_type: str) -> tuple[str, str]:
         return _decode(body, "windows-1252"), "windows-1252"
 
 
+def codec_of(name: str) -> str:
+    """Return Python's codec for an encoding, by the name that `decode` gives it."""
+    return _CODECS[name]
+
+
+def label_of(name: str) -> str:
+    """Return what a page calls an encoding, by the name that `decode` gives it."""
+    return _LABELS.get(name, name)
+
+
 def to_utf8(body: bytes, content_type: str) -> tuple[bytes, str]:
     """Return what `decode` does, as UTF-8: of most bodies nothing but themselves."""
     if body.isascii():
         name = _declared(body, content_type) or "utf-8"
-        if name not in _NO_SUPERSET_OF_ASCII:
+        if name not in NO_SUPERSET_OF_ASCII:
             return body, name
     text, name = decode(body, content_type)
     if name == "utf-8" and "\ufffd" not in text and not body.startswith(codecs.BOM_UTF8):
@@ -105,10 +117,10 @@ def to_utf8(body: bytes, content_type: str) -> tuple[bytes, str]:
 def _declared(body: bytes, content_type: str) -> str | None:
     """Return the encoding that the HTTP header, else the page itself, declares."""
     declared = _CHARSET.search(content_type)
-    return (declared and _NAMES.get(declared[1].lower())) or _declared_within(body[:SNIFFED_BYTES])
+    return (declared and _NAMES.get(declared[1].lower())) or declared_within(body[:SNIFFED_BYTES])
 
 
-def _declared_within(start: bytes) -> str | None:
+def declared_within(start: bytes) -> str | None:
     """Return the encoding that a meta, else an XML declaration, declares: HTML standard, section 13.2.3.2."""
     for found in _META.finditer(start):
         if found[1] is None:  # a comment

@@ -25,14 +25,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from crawler import transports
 from crawler.config import Config
 from crawler.consumer import Complaint, ConsumerSetup, Outbox, Watch, consume, join
-from crawler.errors import CrawlerError, StorageError, UsageError
+from crawler.errors import CrawlerError, SavingError, StorageError, UsageError
 from crawler.frontier import Frontier
 from crawler.ledger.opening import Opening
 from crawler.ledger.reader import Reader
@@ -56,6 +56,9 @@ from crawler.pools import Life, Suspects, choose_kind, most_requests
 from crawler.progress import Moment, Progress
 from crawler.watchdog import MemoryWatch, Stillness
 from crawler.worker import WorkerSetup, get_pages, set_up, tear_down
+
+if TYPE_CHECKING:
+    from crawler.saving import CopySetup
 
 log = logging.getLogger("crawler")
 
@@ -99,6 +102,7 @@ class Job(NamedTuple):
     stop: Stop
     hook: Callable[..., object] | None = None  # without processes, the parse hook may be any callable
     progress: Progress | None = None  # None: log lines
+    copy: CopySetup | None = None  # where bodies are saved, if they are
 
 
 class _Call(NamedTuple):
@@ -162,6 +166,8 @@ class Crawl:
                 self.supervise()
                 self.dispatch()
             self.end(reason)
+        except SavingError:
+            raise
         except StorageError:
             self.reader.abandon()
             raise
@@ -190,7 +196,7 @@ class Crawl:
                         ended = [(o.host_id, o.seq, o.what) for o in outcomes if o.what != UNASKED]
                         pages = sum(outcome.has_page for outcome in outcomes)
                         self.outbox.hand_over(returned.batch, hungry=self.hungry, pages=pages, ended=ended)
-                    fatal = UsageError(returned.error) if returned.unusable else None
+                    fatal = _fatal(returned)
                     self.inbox.put(_Call(life, outcomes, returned.error, fatal))
             except BaseException as error:
                 self.inbox.put(_Call(life, [], fatal=error))
@@ -256,7 +262,7 @@ class Crawl:
 
     def settle(self, call: _Call) -> None:
         """Take note of a call's outcomes; a life that is at its end is retired with its last call."""
-        if isinstance(call.fatal, UsageError):
+        if isinstance(call.fatal, UsageError | SavingError):
             raise call.fatal
         if call.fatal is not None:
             raise CrawlerError(f"a batch could not be handed over: {call.fatal!r}") from call.fatal
@@ -422,7 +428,7 @@ class Crawl:
         job, kind = self.job, self.kind
         setup = WorkerSetup(
             generation, job.config, job.opening.seeds, job.opening.key, self.in_flight(worker),
-            job.lock_file if kind.are_processes else None, job.hook,
+            job.lock_file if kind.are_processes else None, job.hook, job.copy,
         )  # fmt: skip
         mark = kind.mark()
         return Life(worker, generation, kind.executor(set_up, (setup, mark)), mark, tear_down)
@@ -505,3 +511,10 @@ class Crawl:
         for waited in (*threads, *self.consumers):
             waited.join(5.0)
         self.reader.close()
+
+
+def _fatal(returned: Returned) -> CrawlerError | None:
+    """Return what ends the crawl, if a worker says so."""
+    if returned.unsaved:
+        return SavingError(returned.error)
+    return UsageError(returned.error) if returned.unusable else None

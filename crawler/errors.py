@@ -26,3 +26,7 @@ class StorageError(CrawlerError):
     """The ledger cannot be read or written: disk full, read-only, damaged, locked by another program."""
 
     exit_code = 5
+
+
+class SavingError(StorageError):
+    """A file of the copy cannot be written or read; the ledger is well."""

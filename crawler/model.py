@@ -164,6 +164,7 @@ class PageRow(msgspec.Struct, array_like=True):
     links_bad: int = 0  # hrefs that are no http(s) URL
     nofollow: bool = False  # the page as a whole said nofollow, and was obeyed
     item_error: str | None = None  # what the parse hook raised
+    file: str | None = None  # where the body was saved, relative to the copy
 
 
 class FragmentsRow(msgspec.Struct, array_like=True):
@@ -269,6 +270,7 @@ class Returned(NamedTuple):
     batch: bytes  # a `Batch`; b"" where there are no outcomes
     error: str = ""  # the worker cannot work: its set-up failed,
     unusable: bool = False  # because of an option, so that no other worker could, either
+    unsaved: bool = False  # because a file cannot be saved
 
 
 class Answer(NamedTuple):

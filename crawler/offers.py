@@ -7,7 +7,7 @@ parsed, a consumer for a page whose depth turned out to be smaller than it was w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from crawler import urls
@@ -27,16 +27,24 @@ class Offers(NamedTuple):
     check_external: bool = False
     embeds: bool = False
     check_fragments: bool = False
+    refuses: Callable[[str], bool] | None = None  # URLs that need not be asked, because they would not be saved
 
     @classmethod
     def of(cls, config: Config, scope: Scope, key: bytes) -> Offers:
         """Return the rule of a crawl."""
-        return cls(scope, config.max_depth, key, config.check_external, config.embeds, config.check_fragments)
+        refuses = None
+        if config.accept or config.reject:
+            from crawler.selection import Selection  # late: most crawls have neither
+
+            refuses = Selection.of(config).refuses
+        return cls(scope, config.max_depth, key, config.check_external, config.embeds, config.check_fragments, refuses)
 
     def links(self, found: Iterable[str], depth: int, via: VisitId) -> list[Candidate]:
         """Return the candidates among the links (normal forms) of a page at this depth."""
         if 0 <= self.max_depth <= depth or depth >= EMBEDDED:
             return []
+        if self.refuses is not None:
+            found = [url for url in found if not self.refuses(url)]
         judge, key, split, fingerprint = self.scope.judge, self.key, urls.split, urls.fingerprint
         candidates = []
         for url in found:
@@ -81,7 +89,7 @@ class Offers(NamedTuple):
             return []
         candidates = []
         for url in found:
-            if not self.scope.excludes(url):
+            if not self.scope.excludes(url) and not (self.refuses and self.refuses(url)):
                 fingerprint = urls.fingerprint(url, self.key)
                 candidates.append(Candidate(fingerprint, *urls.split(url), EMBED, EMBEDDED + steps + 1, 0, *via))
         return candidates
@@ -94,6 +102,8 @@ class Offers(NamedTuple):
         Args:
             certain: it answers a seed and widens the scope: no further question.
         """
+        if self.refuses is not None and not certain and self.refuses(location):
+            return []
         host, target = urls.split(location)
         verdict = OUT if depth >= EMBEDDED else IN if certain else self.scope.judge(host, target)
         fingerprint = urls.fingerprint(location, self.key)
@@ -126,7 +136,7 @@ class Offers(NamedTuple):
             is_out = not is_wanted or self.scope.excludes(host + target)
         else:
             is_out = self.scope.judge(host, target) == OUT
-        if is_out:
+        if is_out or (self.refuses is not None and self.refuses(host + target)):
             return "out-of-scope"
         has_limit = self.max_depth >= 0 and not EMBEDDED <= depth < EXTERNAL
         return "too-deep" if has_limit and depth % EMBEDDED > self.max_depth else ""

@@ -43,6 +43,7 @@ class PageRecord(NamedTuple):
     depth: int
     via: str | None
     item_error: str | None
+    file: str | None = None
     items: tuple[dict[str, Any], ...] = ()
 
 

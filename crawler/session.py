@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -30,13 +30,16 @@ from crawler.ledger import migrations, opening, schema
 from crawler.ledger.connection import storage_errors
 from crawler.ledger.opening import SeedRow
 from crawler.lock import LedgerLock
-from crawler.pools import limits_explained
+from crawler.pools import choose_kind, limits_explained
 from crawler.progress import Progress
 from crawler.report import Report
 from crawler.scope import Scope
 from crawler.seeds import Seed, read_seeds
 from crawler.transports.guard import Guard
 from crawler.urls import split
+
+if TYPE_CHECKING:
+    from crawler.saving import CopySetup
 
 log = logging.getLogger("crawler")
 
@@ -128,15 +131,45 @@ def run(
             begun = opening.open_run(ledger, config, rows)
         for warning in begun.warnings:
             log.warning("%s", warning)
+        copy = _prepare_copy(stack, config, begun.key)
+        stop = control.stop or Stop()
         if begun.ended:
-            return Ending(begun.ended, True)
+            return Ending(_convert_links(config, ledger, lock.path, copy, stop) or begun.ended, True)
         if begun.new_seeds:
             log.info("%s new seed%s", f"{begun.new_seeds:,}", "" if begun.new_seeds == 1 else "s")
-        crawl = Crawl(Job(ledger, lock.path, config, begun, control.stop or Stop(), function, control.progress))
+        crawl = Crawl(Job(ledger, lock.path, config, begun, stop, function, control.progress, copy))
         if crawl.counters.ended_urls:
             pages = f"{crawl.counters.pages:,} page{'' if crawl.counters.pages == 1 else 's'}"
             log.info("continuing: %s, %s queued", pages, f"{crawl.counters.queued:,}")
-        return Ending(crawl.run(), False)
+        reason = crawl.run()
+        return Ending(_convert_links(config, ledger, lock.path, copy, stop) or reason, False)
+
+
+def _prepare_copy(stack: ExitStack, config: Config, ledger_key: bytes) -> CopySetup | None:
+    """Make the folder that bodies are saved in; what is not whole there is removed when the stack unwinds."""
+    if not config.save:
+        return None
+    from crawler import saving
+
+    copy = saving.prepare(Path(config.save), ledger_key, syncs=config.durability == "power")
+    stack.callback(saving.tidy, copy)
+    return copy
+
+
+def _convert_links(config: Config, ledger: Path, lock_file: Path, copy: CopySetup | None, stop: Stop) -> str:
+    """Convert the links of what was saved; if the crawl was told to stop before all is done, return why."""
+    if copy is None or not config.convert_links or stop.reason:
+        return stop.reason if config.convert_links else ""
+    from crawler import converting
+
+    workers = config.workers()
+    kind = choose_kind(workers, config.start_method)
+    lock = lock_file if kind.are_processes else None
+    setup = converting.ConvertSetup(ledger, copy, config.durability, lock, workers, config.page_deadline_seconds)
+    log.info("converting the links of what was saved")
+    counts = converting.convert_links(kind, setup, stop)
+    log.info("links converted in %s of %s pages and stylesheets", f"{counts.changed:,}", f"{counts.pages:,}")
+    return stop.reason
 
 
 @contextmanager
@@ -192,6 +225,12 @@ def check(config: Config, hook: str | Hook | None = None) -> tuple[Config, Hook 
     Scope(config.scope, (), config.include, config.exclude)
     Guard(config.allow_private)
     transports.check(config)
+    if config.save or config.convert_links or config.types or config.accept or config.reject:
+        from crawler import saving  # late: most crawls save nothing
+
+        saving.check(config)
+        if config.save:  # children may have another working directory
+            config = msgspec.structs.replace(config, save=os.path.abspath(config.save))  # noqa: PTH100  (no links)
     for key in ("parse", "worker_setup"):
         if spec := getattr(config, key):
             load_hook(spec)

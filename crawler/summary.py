@@ -6,13 +6,17 @@ in the process that prints. Text from the network passes `printable`.
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from crawler.arguments import program
+from crawler.ledger.saved import Saved
 from crawler.ledger.views import BROKEN
-from crawler.progress import readable_duration
+from crawler.progress import readable_bytes, readable_duration
 from crawler.report import SeedResult, make_console, print_status, printable, reading
 
 SHOWN_SEEDS = 20
@@ -43,6 +47,8 @@ SELECT h.host || u.target FROM _urls u JOIN _hosts h ON h.id = u.host_id
 WHERE u.reason <> 'ok' AND u.state = 'skipped' AND u.reason = 'robots' LIMIT ?
 """
 _DENIED = "SELECT host, robots_reason, robots_status FROM _hosts WHERE robots_verdict = 'deny' AND NOT named LIMIT ?"
+_LAST_CONFIG = "SELECT config FROM runs ORDER BY id DESC LIMIT 1"
+_SAVED = "SELECT count(*), total(size) FROM _pages WHERE file IS NOT NULL"
 _COUNT_DENIED = "SELECT count(*) FROM _hosts WHERE robots_verdict = 'deny' AND NOT named"
 # One row for each kind of error: what stands before the first colon, such as the exception's name.
 _ITEM_ERRORS = """
@@ -72,6 +78,7 @@ def print_summary(ledger: Path, finish_reason: str, had_ended: bool, seeds: list
             _denied(connection),
             _slowest(connection),
             _item_errors(connection, facts["item_errors"]),
+            _saved(connection, ledger, [seed.url for seed in seeds[:SHOWN_SEEDS]]),
         ]
     for heading, *lines in filter(None, sections):
         console.print(printable(heading), style="bold", markup=False)
@@ -152,6 +159,29 @@ def _item_errors(connection: Any, count: int) -> list[str]:
         first = next(iter(example.splitlines()), "")
         lines += [f"{each:,} like: {first}", f"     on {url}"]
     return lines
+
+
+def _saved(connection: Any, ledger: Path, seeds: list[str]) -> list[str]:
+    """Tell what the last run's copy holds, and where to begin to read it."""
+    config = json.loads(connection.execute(_LAST_CONFIG).fetchone()[0])
+    if not config.get("save"):
+        return []
+    count, size = connection.execute(_SAVED).fetchone()
+    files = f"{count:,} file{'' if count == 1 else 's'}"
+    lines = [f"saved: {files}, {readable_bytes(size)}, in {_nearby(config['save'])}"]
+    with closing(Saved(ledger)) as found:
+        first = next((file for seed in seeds if (file := found.file_of(seed))), "")
+    if first:
+        lines.append(f"begin with {_nearby(os.path.join(config['save'], first))}")  # noqa: PTH118  (plain text)
+    if first and not config.get("convert_links"):
+        lines.append("to browse it without the web: the same command with --convert-links")
+    return lines
+
+
+def _nearby(path: str) -> str:
+    """Return a path as somebody here would type it."""
+    relative = os.path.relpath(path)
+    return shlex.quote(path if relative.startswith("..") else relative)
 
 
 def _next_steps(ledger: Path, finish_reason: str, had_ended: bool) -> list[str]:

@@ -22,15 +22,15 @@ import gc
 import signal
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from crawler import politeness
 from crawler.config import ROBOTS_TOKEN, Config
-from crawler.errors import UsageError
+from crawler.errors import SavingError, UsageError
 from crawler.extract import load_hook
 from crawler.harvest import Harvest, Harvester
 from crawler.model import (
@@ -59,6 +59,9 @@ from crawler.robots import MAX_BODY_BYTES, Rules
 from crawler.scope import Scope
 from crawler.transports import CSS_TYPES, PAGE_TYPES, Request, Transport, open_transport
 
+if TYPE_CHECKING:
+    from crawler.saving import CopySetup, Keeper
+
 HOLD_SECONDS = 0.02
 BATCH_BYTES = 256 * 1024
 BATCH_RESULTS = 64
@@ -78,10 +81,11 @@ class WorkerSetup(NamedTuple):
     in_flight: int  # requests, at most
     lock_file: Path | None  # None: not a process of its own
     hook: Callable[..., object] | None = None  # without processes, the parse hook may be any callable
+    copy: CopySetup | None = None  # where bodies are saved, if they are
 
 
 _PUMPS: dict[str, Pump] = {}
-_ERRORS: dict[str, tuple[str, bool]] = {}  # text, and whether an option is to blame
+_ERRORS: dict[str, Returned] = {}  # what each call gives back where there is no pump
 
 
 def set_up(setup: WorkerSetup, mark: Any) -> None:
@@ -94,9 +98,11 @@ def set_up(setup: WorkerSetup, mark: Any) -> None:
             load_hook(setup.config.worker_setup)()
         _PUMPS[setup.generation] = Pump(setup, mark)
     except UsageError as error:
-        _ERRORS[setup.generation] = (str(error), True)
+        _ERRORS[setup.generation] = Returned(setup.generation, b"", b"", str(error), unusable=True)
+    except SavingError as error:
+        _ERRORS[setup.generation] = Returned(setup.generation, b"", b"", str(error), unsaved=True)
     except BaseException as error:  # one that gets out would break the pool without a word
-        _ERRORS[setup.generation] = (f"{type(error).__name__}: {error}", False)
+        _ERRORS[setup.generation] = Returned(setup.generation, b"", b"", f"{type(error).__name__}: {error}")
 
 
 def _prepare_process() -> None:
@@ -125,8 +131,7 @@ def get_pages(generation: str, order: bytes) -> Returned:
     """Take visits in, give back what is finished. Called by the pool; never raises."""
     pump = _PUMPS.get(generation)
     if pump is None:
-        error, unusable = _ERRORS.get(generation, ("", False))
-        return Returned(generation, b"" if error else _all_unasked(order), b"", error, unusable)
+        return _ERRORS.get(generation) or Returned(generation, _all_unasked(order), b"")
     return pump.call(order)
 
 
@@ -150,6 +155,8 @@ class Pump:
         self._embed_types = CSS_TYPES + PAGE_TYPES if config.check_fragments else CSS_TYPES
         hook = setup.hook or (load_hook(config.parse) if config.parse else None)
         self._harvester = Harvester(config, self._offers, hook)
+        self._keeper = _open_copy(setup)
+        self._unsaved = ""  # why a body could not be saved
         self._transport: Transport = open_transport(config, setup.in_flight)
         self._rules: OrderedDict[int, tuple[str, Rules | None]] = OrderedDict()
         self._paused: dict[int, float] = {}  # host → until when (monotonic)
@@ -176,8 +183,10 @@ class Pump:
                 signal.setitimer(signal.ITIMER_REAL, 0)
 
     def close(self) -> None:
-        """Free the transport."""
+        """Free the transport and the copy."""
         self._transport.close()
+        if self._keeper is not None:
+            self._keeper.close()
 
     # ---- the call
 
@@ -254,7 +263,7 @@ class Pump:
     def _request(self, visit: Visit) -> Request:
         """Return what to ask of a visit's host, and which types of body are wanted."""
         method, cut_body_at = "GET", 0
-        types: tuple[str, ...] = self._page_types
+        types: Container[str] = self._page_types
         if visit.hop == PREREQUISITE:
             cut_body_at, types = MAX_BODY_BYTES, ()
         elif self._offers.asks_head(visit):
@@ -263,8 +272,9 @@ class Pump:
             types = ()
         elif visit.depth >= EXTERNAL:
             cut_body_at, types = self._config.max_body_bytes, PAGE_TYPES
-        elif visit.depth >= EMBEDDED:
-            types = self._embed_types
+        else:
+            others = self._embed_types if visit.depth >= EMBEDDED else self._page_types
+            types = others if self._keeper is None else self._keeper.types(visit.url, others)
         return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types)
 
     def _finish_arrived(self, until: float) -> None:
@@ -283,9 +293,15 @@ class Pump:
         self._mark.value = visit.tag
         try:
             harvest = self._harvester.harvest(visit, answer)
+            if self._keeper is not None and harvest.result.page is not None and visit.depth < EXTERNAL:
+                self._keeper.keep(visit.url, answer, harvest.result.page)
             encoded = self._encode(harvest.result)
         except MemoryError:
             raise  # it is this process that has none left, and the pages to come would suffer: a strike, a new process
+        except SavingError as error:  # not the page's fault: it does not end, the crawl does
+            self._mark.value = 0
+            self._unsaved = str(error)
+            return
         except Exception as error:
             text = f"{type(error).__name__}: {error}"[:300].encode("ascii", "replace").decode()
             harvest = _failed_harvest(visit, text)
@@ -343,7 +359,7 @@ class Pump:
         outcomes = self._encode(self._outcomes) if self._outcomes else b""
         batch = self._encode(Batch(self._results, list(self._facts.values()))) if self._results else b""
         self._clear()
-        return Returned(self._generation, outcomes, batch)
+        return Returned(self._generation, outcomes, batch, self._unsaved, unsaved=bool(self._unsaved))
 
     def _clear(self) -> None:
         self._outcomes: list[Outcome] = []
@@ -375,6 +391,14 @@ class Pump:
         """Return the least that the coordinator will wait after a first failure."""
         config = self._config
         return max(min(config.retry_wait_seconds, config.retry_wait_max_seconds), retry_after_seconds)
+
+
+def _open_copy(setup: WorkerSetup) -> Keeper | None:
+    if setup.copy is None:
+        return None
+    from crawler.saving import Keeper  # late: most crawls save nothing
+
+    return Keeper(setup.copy, setup.config, setup.generation)
 
 
 def _failed_harvest(visit: Visit, text: str) -> Harvest:

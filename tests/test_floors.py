@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).parent.parent / "crawler"
 FLOORS = [
     {"model", "errors"},
     {"urls", "scope", "robots", "politeness", "encodings", "parse", "embeds", "fragments", "extract", "offers"}
-    | {"harvest"},
-    {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder"},
-    {"pools", "worker", "consumer", "watchdog"},
+    | {"harvest", "filenames", "selection", "rewriting"},
+    {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder", "saving"},
+    {"pools", "worker", "consumer", "watchdog", "converting"},
     {"engine", "session", "streaming"},
     {"__init__", "__main__", "cli", "bench", "commands", "arguments", "export", "pager", "panel", "summary"},
 ]
@@ -29,7 +29,7 @@ ONLY_IN = {
     "bs4": {"extract"},
     "sqlite3": {"ledger"},
     "multiprocessing": {"pools", "worker", "consumer", "engine"},
-    "concurrent": {"pools", "worker", "consumer", "engine"},
+    "concurrent": {"pools", "worker", "consumer", "engine", "converting"},
     "protego": {"robots"},
     "selectolax": {"parse", "embeds", "fragments"},
     "ada_url": {"urls"},

@@ -292,7 +292,7 @@ def test_columns_order_and_limit(site: Site, capsys: pytest.CaptureFixture[str])
     assert [list(row) for row in rows] == [["title", "url"]] * 2
     assert [row["url"] for row in rows] == [site.url("/nowhere"), site.url("/gone")]
     assert look_up(capsys, "hosts", "--columns", "host,urls") == [{"host": site.host, "urls": 10}]
-    assert len(look_up(capsys, "pages", "--columns", "*")[0]) == 28
+    assert len(look_up(capsys, "pages", "--columns", "*")[0]) == 29
     assert [row["host"] for row in look_up(capsys, "hosts", "--failing")] == [site.host]  # /fails came last
     assert look_up(capsys, "pages", "--limit", "0") == []
 

@@ -68,6 +68,30 @@ WALK = {
     f"{URL} -U ''": "the command line: user_agent = '': expected text that is not empty",
     f"{URL} --transport carrier": "transport = 'carrier': expected 'requests', 'curl' or 'module:factory'",
     f"{URL} --log-file nowhere/log": "cannot write the log file nowhere/log: No such file or directory",
+    # what is saved
+    f"{URL} --types html": (
+        "types says which bodies to save: name the folder to save them in (--save), or choose what is asked with "
+        "include and exclude"
+    ),
+    f"{URL} --accept pdf": (
+        "accept says which bodies to save: name the folder to save them in (--save), or choose what is asked with "
+        "include and exclude"
+    ),
+    f"{URL} --reject pdf": (
+        "reject says which bodies not to save: name the folder to save them in (--save), or choose what is asked with "
+        "include and exclude"
+    ),
+    f"{URL} --convert-links": "convert_links is about saved pages: name the folder to save them in (--save)",
+    f"{URL} --save notes.txt": "save = 'notes.txt' is a file: expected a folder, or a name that is still free",
+    f"{URL} --save copy --types html,image": (
+        "types: expected a content type, such as application/pdf or image/*, or one of html, css, js, json, xml, text, "
+        "pdf, images, audio, video, fonts, documents, archives, not 'image'; did you mean images?"
+    ),
+    f"{URL} --save copy --reject a/b/c": (
+        "reject: expected a suffix such as pdf, a pattern of names such as 'report-*.pdf', or a content type such as "
+        "image/*, not 'a/b/c'"
+    ),
+    f"{URL} --save": "--save: expected one argument",
     # hooks
     f"{URL} --parse shop": "the hook 'shop' is not of the form 'package.module:function', such as hook:parse",
     f"{URL} --parse nosuch:parse": (
@@ -99,7 +123,7 @@ WALK = {
     f"{URL} --ledger notes.txt": f"notes.txt is not a ledger: it is no SQLite file; {OTHER}",
     f"{URL} --ledger other.db": f"other.db is not a ledger: it is some other SQLite file; {OTHER}",
     f"{URL} --ledger newer.db": (
-        "the ledger newer.db has schema version 99, this program knows 4: use the newer poolcrawl that wrote it"
+        "the ledger newer.db has schema version 99, this program knows 5: use the newer poolcrawl that wrote it"
     ),
     f"{URL} --ledger folder": "folder is a folder: expected the file of a ledger, such as folder/crawl.db",
     f"{URL} --ledger {URL}": f"--ledger: {URL} is a URL; expected the file of a ledger, such as crawl.db",

@@ -65,7 +65,7 @@ def test_a_crawl_goes_on_with_what_was_an_old_ledger(old: Path) -> None:
 def test_whoever_only_reads_an_old_ledger_is_told_what_to_do(old: Path) -> None:
     before = old.read_bytes()
     with pytest.raises(
-        UsageError, match="has schema version 1, this program 4: the command that made it, run once more"
+        UsageError, match="has schema version 1, this program 5: the command that made it, run once more"
     ):
         report.status(old)
     assert old.read_bytes() == before

@@ -285,3 +285,21 @@ def test_where_no_fragment_misses_its_place_nothing_is_said(tmp_path: Path) -> N
         site.add_page("/", ["/#top", "/#"])
         with crawl([site.url("/")], msgspec.structs.replace(HERE, check_fragments=True), ledger=path):
             assert not [line for line in printed(path) if "broken" in line]
+
+
+@pytest.mark.parametrize("converts", [False, True])
+def test_the_end_of_a_crawl_that_saves_says_what_and_where_to_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, converts: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "crawl.db"
+    options = {"save": "my copy", "convert_links": converts}
+    with Site() as site:
+        site.add_redirect("/", "/home")
+        site.add_page("/home", html="x" * 1_500 + "<a href=/a>")
+        site.add_page("/a", html="x")
+        with crawl([site.url("/")], msgspec.structs.replace(HERE, **options), ledger=path):
+            lines = printed(path)
+    heading = lines.index("saved: 2 files, 1.5 kB, in 'my copy'")
+    hint = ["  to browse it without the web: the same command with --convert-links"] * (not converts)
+    assert lines[heading + 1 : -2] == [f"  begin with 'my copy/127.0.0.1+{site.port}/home@.html'", *hint]

@@ -62,7 +62,7 @@ def call(visits: list[Visit] = [], rules: list[HostRules] = [], **order: object)
     encoded = msgspec.msgpack.encode(Order(visits=visits, rules=rules, **fields))  # type: ignore[arg-type]
     returned = get_pages("generation", encoded)
     assert type(returned) is Returned
-    assert [type(part) for part in returned] == [str, bytes, bytes, str, bool]
+    assert [type(part) for part in returned] == [str, bytes, bytes, str, bool, bool]
     assert returned.error == ""
     outcomes = msgspec.msgpack.decode(returned.outcomes, type=list[Outcome]) if returned.outcomes else []
     raw = msgspec.msgpack.decode(returned.batch, type=Batch).results if returned.batch else []

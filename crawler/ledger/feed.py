@@ -22,7 +22,7 @@ _PAGES = """
 SELECT p.rowid, h.host || u.target, p.status,
        strftime('%Y-%m-%dT%H:%M:%fZ', p.fetch_time_ms / 1000.0, 'unixepoch'), p.elapsed_ms, p.content_type, p.charset,
        p.size, p.digest, p.title, p.meta_description, p.h1, p.canonical, p.lang, p.meta_robots, p.redirect_url,
-       u.depth % 1000000, vh.host || v.target, p.item_error, p.host_id, p.seq
+       u.depth % 1000000, vh.host || v.target, p.item_error, p.file, p.host_id, p.seq
 FROM _pages p JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq JOIN _hosts h ON h.id = p.host_id
 LEFT JOIN _urls v ON v.host_id = u.via_host_id AND v.seq = u.via_seq
 LEFT JOIN _hosts vh ON vh.id = u.via_host_id

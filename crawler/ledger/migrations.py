@@ -28,6 +28,12 @@ STEPS: Final = (
     UPDATE _seen SET depth = depth + 1000000 WHERE depth >= 2000000;
     UPDATE _candidates SET depth = depth + 1000000 WHERE depth >= 2000000;
     """,
+    # 5: where a page's body was saved, and whether a conversion of its links has begun
+    """
+    ALTER TABLE _pages ADD COLUMN file TEXT;
+    ALTER TABLE _pages ADD COLUMN converted INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX _pages_saved ON _pages (size) WHERE file IS NOT NULL;
+    """,
 )
 VERSION: Final = len(STEPS) + 1
 

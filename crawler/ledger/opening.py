@@ -216,4 +216,15 @@ def _warnings(past: _Past | None, config: Config) -> tuple[str, ...]:
         found.append("pages that this ledger has already were read without embeds: --fresh reads them again")
     if config.check_fragments and not past.config.check_fragments:
         found.append("pages that this ledger has already were read without fragments: --fresh reads them again")
-    return tuple(found)
+    return (*found, *_warnings_of_saving(past, config))
+
+
+def _warnings_of_saving(past: _Past, config: Config) -> list[str]:
+    before, now = past.config.save, config.save
+    if before == now:
+        return []
+    if not before:
+        return ["pages that this ledger has already were not saved: --fresh asks for them again"]
+    if not now:
+        return [f"nothing is saved any more; what was saved before is in {before} (--save continues there)"]
+    return [f"what was saved so far is in {before}, what is saved from now on goes to {now}"]

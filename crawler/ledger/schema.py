@@ -161,10 +161,13 @@ CREATE TABLE _pages (
     links_bad INTEGER NOT NULL,
     nofollow INTEGER NOT NULL,
     item_error TEXT,
+    file TEXT,
+    converted INTEGER NOT NULL DEFAULT 0, -- a conversion of the links in its file has begun
     UNIQUE (host_id, seq)
 );
 CREATE INDEX _pages_not_200 ON _pages (status) WHERE status <> 200;
 CREATE INDEX _pages_item_errors ON _pages (item_error) WHERE item_error IS NOT NULL;
+CREATE INDEX _pages_saved ON _pages (size) WHERE file IS NOT NULL;
 -- With check_fragments, what each page of status 2xx and each redirect says of them. Who has no row here was read
 -- without: nothing is known of it.
 CREATE TABLE _fragments (
@@ -197,7 +200,7 @@ SELECT h.host || u.target AS url, p.status,
        p.content_type, p.charset, p.size, p.wire_size, p.digest, p.ip, p.http_version, p.title, p.meta_description,
        p.h1, p.canonical, p.lang, p.meta_robots, p.redirect_url, p.etag, p.last_modified,
        u.depth % 1000000 AS depth,
-       vh.host || v.target AS via, u.hop, p.links, p.links_found, p.links_bad, p.nofollow, p.item_error
+       vh.host || v.target AS via, u.hop, p.links, p.links_found, p.links_bad, p.nofollow, p.item_error, p.file
 FROM _pages p JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq JOIN _hosts h ON h.id = p.host_id
 LEFT JOIN _urls v ON v.host_id = u.via_host_id AND v.seq = u.via_seq
 LEFT JOIN _hosts vh ON vh.id = u.via_host_id;

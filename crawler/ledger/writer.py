@@ -80,7 +80,9 @@ _COUNTERS = (
 _READ_RUN = f"SELECT (SELECT max(id) FROM runs), {', '.join(_COUNTERS)} FROM runs WHERE id = ?"  # noqa: S608
 _WRITE_RUN = f"UPDATE runs SET {' = ?, '.join(_COUNTERS)} = ? WHERE id = ?"  # noqa: S608
 _IS_PAGE = "SELECT count(*) FROM _pages WHERE host_id = ? AND seq = ?"
-_ADD_PAGE = f"INSERT INTO _pages VALUES ({', '.join('?' * len(PageRow.__struct_fields__))})"  # noqa: S608
+_PAGE = PageRow.__struct_fields__
+_ADD_PAGE = f"INSERT INTO _pages ({', '.join(_PAGE)}) VALUES ({', '.join('?' * len(_PAGE))})"  # noqa: S608
+_ITEM_ERROR = _PAGE.index("item_error")
 # A page that was only asked before gives way to itself, crawled; the new row comes last, as the feed needs it.
 _REPLACE_PAGE = _ADD_PAGE.replace("INSERT", "INSERT OR REPLACE")
 _ADD_FRAGMENTS = "INSERT OR REPLACE INTO _fragments VALUES (?, ?, ?, ?)"
@@ -285,7 +287,7 @@ class Writer:
         if pages := [result.page for result in results if result.page is not None]:
             counts["pages"] += len(pages) - self._count_replaced(pages)
             executemany(_REPLACE_PAGE if self._replaces else _ADD_PAGE, pages)
-            counts["item_errors"] += sum(page[-1] is not None for page in pages)
+            counts["item_errors"] += sum(page[_ITEM_ERROR] is not None for page in pages)
         if self._replaces:
             executemany(_FORGET_FRAGMENTS, [page[:2] for page in pages])
         if fragments := [result.fragments for result in results if result.fragments is not None]:

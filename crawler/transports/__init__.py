@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -40,7 +40,7 @@ class Request(NamedTuple):
     named: bool = False  # the guard lets this host's addresses pass
     cut_body_at: int = 0  # > 0: no more of a body than this is wanted
     method: str = "GET"  # or "HEAD": no body is sent
-    types: tuple[str, ...] = PAGE_TYPES  # of bodies that are wanted; others are not read
+    types: Container[str] = PAGE_TYPES  # of bodies that are wanted; others are not read
 
     @property
     def wants_any(self) -> bool:

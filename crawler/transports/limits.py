@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import resource
+from collections.abc import Container
 from typing import Final
 
 from crawler.transports.failures import Failure
@@ -52,7 +53,7 @@ def check_headers(headers: Headers) -> None:
         )
 
 
-def is_wanted(status: int, headers: Headers, types: tuple[str, ...]) -> bool:
+def is_wanted(status: int, headers: Headers, types: Container[str]) -> bool:
     """Say whether a body is read: those of the types wanted are, those of redirects never."""
     found = dict(reversed(headers))  # the first of repeated ones counts
     if 300 <= status < 400 and "location" in found:

@@ -239,6 +239,13 @@ def test_ctrl_c_ends_a_question(crawled: Path) -> None:
     assert [path.name for path in crawled.parent.iterdir()] == ["crawl.db"]
 
 
+def test_an_answer_that_is_held_and_not_read_keeps_no_file(crawled: Path) -> None:
+    with lookup.opened(crawled) as opened:
+        answer = opened.ask("SELECT url FROM urls")
+    assert [path.name for path in crawled.parent.iterdir()] == ["crawl.db"]
+    assert answer.columns == ("url",)
+
+
 def test_damage_is_a_storage_error_and_no_bad_question(crawled: Path, tmp_path: Path) -> None:
     copy = tmp_path / "damaged.db"
     copy.write_bytes(crawled.read_bytes()[:8192] + b"Z" * (crawled.stat().st_size - 8192))

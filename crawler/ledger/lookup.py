@@ -58,7 +58,7 @@ def opened(ledger: Path) -> Iterator[Ledger]:
             connection.execute(f"SELECT 1 FROM {table} LIMIT 0")  # noqa: S608  (our own names)
         connection.execute("PRAGMA query_only = ON")
         connection.set_authorizer(_authorize)
-        yield Ledger(connection)
+        yield stack.enter_context(closing(Ledger(connection)))
 
 
 class Ledger:
@@ -66,6 +66,12 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._cursors: list[sqlite3.Cursor] = []
+
+    def close(self) -> None:
+        """End all questions: since Python 3.13 a connection stays open while a traceback, say, holds a cursor."""
+        for cursor in self._cursors:
+            cursor.close()
 
     def columns(self, view: str) -> tuple[str, ...]:
         """Name the columns of a view."""
@@ -89,6 +95,7 @@ class Ledger:
         self._connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
         with self._explained(question, deadline, seconds):
             cursor = self._connection.execute(question, tuple(values))
+            self._cursors.append(cursor)
             if cursor.description is None:
                 raise UsageError("there is nothing to ask: expected a SELECT")
             return Answer(tuple(column[0] for column in cursor.description), self._read(cursor, deadline, seconds))

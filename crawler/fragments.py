@@ -8,7 +8,6 @@ be known, there are none to be missing: whoever reports a broken fragment must b
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -77,12 +76,14 @@ def in_tree(tree: LexborHTMLParser) -> list[str] | None:
 
 def in_source(page: bytes) -> list[str] | None:
     """Return what may be anchors in a page (UTF-8) that is too large for its tree; None: there are too many."""
+    from html import unescape  # late: two thousand names of characters, which every crawl's start would pay for
+
     found: list[str] = []
     for match in _MAYBE_ANCHOR.finditer(page):
         value = (match[1] or match[2] or match[3] or b"").decode("utf-8", "replace")
         found.append(value)
         if "&" in value:
-            found.append(html.unescape(value))
+            found.append(unescape(value))
     return _anchors(found)
 
 

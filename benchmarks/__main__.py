@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from benchmarks import compare, growth, wide
@@ -19,6 +20,7 @@ def main() -> int:
         summary = (module.__doc__ or "").partition("\n")[0]
         module.add_arguments(commands.add_parser(name, help=summary.partition(": ")[2], description=summary))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         exit_code: int = COMMANDS[arguments.command].main(arguments)
     except KeyboardInterrupt:  # servers and contenders have been stopped on the way here

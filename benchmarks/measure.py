@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FIRST_SAMPLE_SECONDS = 0.005  # to the first reading of memory; each pause is longer than the one before, up to ...
-SAMPLE_SECONDS = 0.1  # ... this: a reading costs each process about a millisecond
+SAMPLE_SECONDS = 0.25  # ... this: a reading costs each process about a millisecond
 LEFT_OVER_SECONDS = 3.0  # how long processes may outlive the command
 _PR_SET_CHILD_SUBREAPER = 36
 

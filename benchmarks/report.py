@@ -24,7 +24,7 @@ _MEANING = (
     " the command to the first request. whole-process: over the command's whole life; not given below"
     f" {WHOLE_PROCESS_PAGES:,} pages.",
     "CPU: user and system time of all processes of the contender, the web server's not included. peak PSS: the highest"
-    " sum over its processes, read ten times a second; pages of memory that several share are divided among them.",
+    " sum over its processes, read four times a second; pages of memory that several share are divided among them.",
 )
 
 

@@ -454,13 +454,13 @@ class Crawl:
         self._start_deaths += not life.has_returned
         if self._start_deaths >= MAX_START_DEATHS:
             self.kind.check(self.consumers)
-            raise CrawlerError(f"worker processes die at start, {MAX_START_DEATHS} times in a row: {life.error}")
+            raise CrawlerError(f"worker processes die at start, {MAX_START_DEATHS} times in a row: {life.death()}")
         with self.outbox.lock:
             life.is_retired = True
         life.end()
         marked = life.mark.value
         lost, life.held = life.held, {}
-        log.warning("worker %s died (%s) with %s visits", life.worker, life.error, len(lost))
+        log.warning("worker %s died (%s) with %s visits", life.worker, life.death(), len(lost))
         for visit in lost.values():
             is_marked = visit.tag == marked
             if is_marked:

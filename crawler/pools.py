@@ -12,6 +12,7 @@ Everything here runs in the coordinator, but for `enter_child`.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import multiprocessing
 import os
@@ -116,10 +117,13 @@ def _die_with(parent: Any) -> None:
     os._exit(71)
 
 
-class Mark:
-    """The tag of the visit that a worker without a process of its own is parsing: nobody reads it after a death."""
+class Mark(ctypes.Structure):
+    """What is known of a worker after its death; to set it takes no memory."""
 
-    value = 0
+    _fields_ = (("value", ctypes.c_int64), ("is_out_of_memory", ctypes.c_bool))
+
+    value: int  #: the tag of the visit that is being parsed, 0 if none is
+    is_out_of_memory: bool  #: why it died
 
 
 class _SpawnProcess(SpawnProcess):
@@ -166,7 +170,7 @@ class Processes:
 
     def mark(self) -> Any:
         """Make a mark that survives the worker's death."""
-        return self._context.RawValue("q", 0)
+        return self._context.RawValue(Mark)
 
     def executor(self, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> Executor:
         """Make a pool of one."""
@@ -359,6 +363,10 @@ class Life:
             self.error = self.error or error
         else:
             self.has_returned = True
+
+    def death(self) -> str:
+        """Say what ended it."""
+        return "out of memory" if self.mark.is_out_of_memory else self.error
 
     def check(self, now: float, deadline_seconds: float) -> str:
         """Look after the processes behind the open calls: called every few hundredths of a second.

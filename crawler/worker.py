@@ -9,7 +9,7 @@
 A call never waits for a slow server: it returns when its batch is full, as soon as anything is finished if the
 coordinator is hungry, and in any case after `HOLD_SECONDS`; what is still in flight then comes back with a later call.
 It never raises: what goes wrong with a page is that page's outcome, with the worker itself it is text in `Returned`.
-(But for a MemoryError, after which the process is of no use: the pool takes it for its death.)
+(But for a MemoryError, after which a process is of no use, and could not even send it: the process ends.)
 
 Runs in a worker process (or in the one thread of a crawl without processes). All state is in a `Pump`, in a registry by
 generation, because one process may serve several crawls. It must not know the ledger, the queue or other workers.
@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import mmap
+import os
 import signal
 import time
 from collections import OrderedDict, deque
@@ -66,6 +68,8 @@ HOLD_SECONDS = 0.02
 BATCH_BYTES = 256 * 1024
 BATCH_RESULTS = 64
 GC_THRESHOLD = (10_000, 20, 50)  # of Python's collector: (700, 10, 10) looks at all that waits many times a second
+RESERVED_BYTES = 4 << 20  # of memory, that the pool's code needs to send a call's result and to take the next order
+EXIT_OUT_OF_MEMORY = 74
 MAX_RULES = 2_048  # hosts whose parsed robots.txt is kept
 #: what is known of a host that must not be asked → the reason with which its URLs fail
 _DENIALS = {"deny": "robots-unreachable", "blocked-address": "blocked-address"}
@@ -135,6 +139,14 @@ def get_pages(generation: str, order: bytes) -> Returned:
     return pump.call(order)
 
 
+def _check_memory() -> None:
+    """Raise MemoryError if there is none left for what the pool does between two calls. Takes some microseconds."""
+    try:
+        mmap.mmap(-1, RESERVED_BYTES).close()
+    except OSError as error:
+        raise MemoryError from error
+
+
 def _all_unasked(order: bytes) -> bytes:
     visits = msgspec.msgpack.decode(order, type=Order).visits
     return msgspec.msgpack.encode([Outcome(visit.host_id, visit.seq, UNASKED) for visit in visits])
@@ -148,13 +160,14 @@ class Pump:
         self._generation = setup.generation
         self._config = config
         self._mark = mark
-        self._dies_late = setup.lock_file is not None
+        self._is_process = setup.lock_file is not None
         scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
         self._offers = Offers.of(config, scope, setup.key)
         self._page_types = PAGE_TYPES + CSS_TYPES if config.embeds else PAGE_TYPES
         self._embed_types = CSS_TYPES + PAGE_TYPES if config.check_fragments else CSS_TYPES
         hook = setup.hook or (load_hook(config.parse) if config.parse else None)
         self._harvester = Harvester(config, self._offers, hook)
+        self._checks_memory = self._is_process and hook is not None  # nobody else keeps what a page took
         self._keeper = _open_copy(setup)
         self._unsaved = ""  # why a body could not be saved
         self._transport: Transport = open_transport(config, setup.in_flight)
@@ -174,12 +187,17 @@ class Pump:
 
     def call(self, order: bytes) -> Returned:
         """Do one call's work."""
-        if self._dies_late:
+        if self._is_process:
             signal.setitimer(signal.ITIMER_REAL, self._config.page_deadline_seconds)
         try:
             return self._pump(self._decode(order))
+        except MemoryError:
+            if not self._is_process:
+                raise
+            self._mark.is_out_of_memory = True
+            os._exit(EXIT_OUT_OF_MEMORY)  # the pool's own code would fail to send it, and say so with a traceback
         finally:
-            if self._dies_late:
+            if self._is_process:
                 signal.setitimer(signal.ITIMER_REAL, 0)
 
     def close(self) -> None:
@@ -296,6 +314,8 @@ class Pump:
             if self._keeper is not None and harvest.result.page is not None and visit.depth < EXTERNAL:
                 self._keeper.keep(visit.url, answer, harvest.result.page)
             encoded = self._encode(harvest.result)
+            if self._checks_memory:
+                _check_memory()
         except MemoryError:
             raise  # it is this process that has none left, and the pages to come would suffer: a strike, a new process
         except SavingError as error:  # not the page's fault: it does not end, the crawl does

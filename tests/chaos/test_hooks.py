@@ -61,6 +61,9 @@ def test_a_worker_that_runs_out_of_memory_costs_the_page_that_took_it_and_no_oth
             assert crawling.finish() == 0, crawling.output()
             assert judge(crawling).violations == []
             assert {struck.deed for struck in crawling.struck()} == {"memory"}
+            # A library that finds no memory may as well crash: then it is a death like any other.
+            assert crawling.said(r"worker \d died") == 2
+            assert crawling.said(r"worker \d died \(out of memory\)") >= 1
 
 
 def test_hooks_that_do_what_no_hook_should_cost_their_own_items_at_most() -> None:

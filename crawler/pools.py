@@ -12,7 +12,6 @@ Everything here runs in the coordinator, but for `enter_child`.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import multiprocessing
 import os
@@ -117,15 +116,6 @@ def _die_with(parent: Any) -> None:
     os._exit(71)
 
 
-class Mark(ctypes.Structure):
-    """What is known of a worker after its death; to set it takes no memory."""
-
-    _fields_ = (("value", ctypes.c_int64), ("is_out_of_memory", ctypes.c_bool))
-
-    value: int  #: the tag of the visit that is being parsed, 0 if none is
-    is_out_of_memory: bool  #: why it died
-
-
 class _SpawnProcess(SpawnProcess):
     """A process that starts deaf to Ctrl-C and to a terminal that goes away, as the fork server's children do."""
 
@@ -170,6 +160,8 @@ class Processes:
 
     def mark(self) -> Any:
         """Make a mark that survives the worker's death."""
+        from crawler.mark import Mark
+
         return self._context.RawValue(Mark)
 
     def executor(self, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> Executor:
@@ -211,6 +203,8 @@ class Threads:
 
     def mark(self) -> Any:
         """Make a mark."""
+        from crawler.mark import Mark
+
         return Mark()
 
     def executor(self, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> Executor:

@@ -13,7 +13,7 @@ FLOORS = [
     {"urls", "scope", "robots", "politeness", "encodings", "parse", "embeds", "fragments", "extract", "offers"}
     | {"harvest", "filenames", "selection", "rewriting"},
     {"config", "layers", "ledger", "lock", "frontier", "transports", "progress", "report", "seeds", "folder", "saving"},
-    {"pools", "worker", "consumer", "watchdog", "converting"},
+    {"mark", "pools", "worker", "consumer", "watchdog", "converting"},
     {"engine", "session", "streaming"},
     {"__init__", "__main__", "cli", "bench", "commands", "arguments", "export", "pager", "panel", "summary"},
 ]

@@ -11,8 +11,8 @@ import pytest
 
 from crawler import errors, worker
 from crawler.config import Config
+from crawler.mark import Mark
 from crawler.model import Answer, Batch, HostRules, Order, Outcome, Result, Returned, Visit
-from crawler.pools import Mark
 from crawler.transports import Request
 from crawler.worker import WorkerSetup, get_pages, set_up, tear_down
 

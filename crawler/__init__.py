@@ -13,11 +13,11 @@ from crawler.config import Config
 from crawler.errors import CrawlerError, LedgerInUse, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from crawler.engine import Stop
-    from crawler.extract import Follow, Page
-    from crawler.report import ItemRecord, LinkRecord, PageRecord, Report, UrlRecord
-    from crawler.session import crawl
-    from crawler.streaming import Stream, stream
+    from crawler.api.report import ItemRecord, LinkRecord, PageRecord, Report, UrlRecord
+    from crawler.api.session import crawl
+    from crawler.api.streaming import Stream, stream
+    from crawler.engine.crawl import Stop
+    from crawler.worker.hook import Follow, Page
 
 __all__ = [
     "Config", "CrawlerError", "Follow", "ItemRecord", "LedgerInUse", "LinkRecord", "Page", "PageRecord", "Report",
@@ -25,17 +25,17 @@ __all__ = [
 ]  # fmt: skip
 
 _LATE = {
-    "Follow": "crawler.extract",
-    "ItemRecord": "crawler.report",
-    "LinkRecord": "crawler.report",
-    "Page": "crawler.extract",
-    "PageRecord": "crawler.report",
-    "Report": "crawler.report",
-    "Stop": "crawler.engine",
-    "Stream": "crawler.streaming",
-    "UrlRecord": "crawler.report",
-    "crawl": "crawler.session",
-    "stream": "crawler.streaming",
+    "Follow": "crawler.worker.hook",
+    "ItemRecord": "crawler.api.report",
+    "LinkRecord": "crawler.api.report",
+    "Page": "crawler.worker.hook",
+    "PageRecord": "crawler.api.report",
+    "Report": "crawler.api.report",
+    "Stop": "crawler.engine.crawl",
+    "Stream": "crawler.api.streaming",
+    "UrlRecord": "crawler.api.report",
+    "crawl": "crawler.api.session",
+    "stream": "crawler.api.streaming",
 }
 
 

@@ -7,7 +7,7 @@ import sys
 
 def main() -> int:
     """Run the command line, and return its exit code."""
-    from crawler import cli  # here: each child imports the main module again, and has no use for a command line
+    from crawler.cli import main as cli  # here: children import the main module again, and need no command line
 
     return cli.main()
 

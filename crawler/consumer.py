@@ -23,9 +23,9 @@ import msgspec
 from crawler.config import Config
 from crawler.errors import CrawlerError, StorageError
 from crawler.ledger.writer import Fenced, Parcel, Writer
-from crawler.offers import Offers
-from crawler.pools import enter_child
-from crawler.scope import Scope
+from crawler.processes.pools import enter_child
+from crawler.rules.offers import Offers
+from crawler.rules.scope import Scope
 
 GROUP = 64  # batches in one transaction, at most
 PUT_SECONDS = 0.2  # to get the queue's condition, which a dead consumer may hold

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from crawler.panel.facts import Error, Facts, FailingHost, SlowHost
-from crawler.panel.layout import lay_out
+from crawler.cli.panel.facts import Error, Facts, FailingHost, SlowHost
+from crawler.cli.panel.layout import lay_out
 
 PICTURE = Path(__file__).parent.parent / "docs" / "panel.svg"
 COLUMNS = 92

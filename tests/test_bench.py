@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from lxml import html
 
-from crawler import UsageError, bench, commands
+from crawler import UsageError
+from crawler.cli import commands
+from crawler.cli.commands import bench
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,7 +51,7 @@ def test_a_page_has_the_size_and_the_shape_of_a_real_one() -> None:
 
 
 def test_the_web_is_the_same_each_time_and_no_two_pages_are() -> None:
-    program = "import sys; from crawler import bench; sys.stdout.buffer.write(bench.render(2, 77, 100))"
+    program = "import sys; from crawler.cli.commands import bench; sys.stdout.buffer.write(bench.render(2, 77, 100))"
     elsewhere = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True).stdout
     assert elsewhere == bench.render(2, 77, 100)
     assert len({bench.render(host, number, 100) for host in range(3) for number in range(100)}) == 300
@@ -94,7 +96,7 @@ def ask(start: str, *pieces: bytes) -> bytes:
 
 
 def test_the_server_ends_with_whoever_started_it() -> None:
-    command = [sys.executable, "-m", "crawler.bench", "4", "2"]
+    command = [sys.executable, "-m", "crawler.cli.commands.bench", "4", "2"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None
         assert server.stdout is not None
@@ -181,7 +183,7 @@ def test_a_signal_leaves_no_process_and_no_file(tmp_path: Path, number: signal.S
     assert running.returncode == code
     assert not list(folder.iterdir())
     commands = [read(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
-    assert not [command for command in commands if b"crawler.bench" in command and b"54321" in command]
+    assert not [command for command in commands if b"crawler.cli.commands.bench" in command and b"54321" in command]
 
 
 def read(path: Path) -> bytes:

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from crawler.cli.layers import read_config
 from crawler.config import Config
 from crawler.errors import UsageError
-from crawler.layers import read_config
 
 CONFIG_TOML = Path(__file__).parent.parent / "config.toml"
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from crawler import Config, crawl
-from crawler.engine import Stop
+from crawler.copy.saving import Copy
+from crawler.engine.crawl import Stop
 from crawler.errors import CrawlerError, SavingError
-from crawler.saving import Copy
 from tests.site import Site
 
 HTML = "text/html; charset=utf-8"

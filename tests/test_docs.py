@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from crawler import Config, cli
-from crawler.commands import COMMANDS
+from crawler import Config
+from crawler.api.report import status
+from crawler.cli import main as cli
+from crawler.cli.commands import COMMANDS
 from crawler.errors import CrawlerError
 from crawler.ledger import schema
 from crawler.model import REASONS
-from crawler.report import status
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from crawler import embeds
-from crawler.parse import MAX_TAGS, css_embeds, parse_html
+from crawler.pages import embeds
+from crawler.pages.parse import MAX_TAGS, css_embeds, parse_html
 
 PAGE = "http://a.test/dir/page"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import encodings
+from crawler.pages import encodings
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from crawler import Config, crawl
-from crawler.engine import Crawl, Job, Stop
+from crawler.engine.crawl import Crawl, Job, Stop
 from crawler.ledger import opening, schema
 from crawler.ledger.opening import SeedRow
-from crawler.lock import LedgerLock
+from crawler.processes.lock import LedgerLock
 from tests.site import Site
 
 PATIENCE_SECONDS = 0.3

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from crawler.errors import UsageError
-from crawler.extract import MAX_ITEMS, Extracted, Follow, Page, load_hook, run_hook
+from crawler.load import load_hook
+from crawler.worker.hook import MAX_ITEMS, Extracted, Follow, Page, run_hook
 
 PAGE = Page(
     "http://a.test/dir/",
@@ -134,8 +135,8 @@ def test_the_items_of_a_page_are_bounded() -> None:
         ("nonsense", "not of the form"),
         (":parse", "not of the form"),
         ("no_such_module:parse", "cannot be imported: there is no module no_such_module in this folder"),
-        ("crawler.extract:no_such_name", "has no 'no_such_name'"),
-        ("crawler.extract:MAX_ITEMS", "is a int, not a function"),
+        ("crawler.worker.hook:no_such_name", "has no 'no_such_name'"),
+        ("crawler.worker.hook:MAX_ITEMS", "is a int, not a function"),
     ],
 )
 def test_a_hook_that_cannot_be_loaded_is_named_with_its_reason(spec: str, message: str) -> None:
@@ -144,7 +145,7 @@ def test_a_hook_that_cannot_be_loaded_is_named_with_its_reason(spec: str, messag
 
 
 def test_a_hook_is_found_by_name() -> None:
-    assert load_hook("crawler.extract:run_hook") is run_hook
+    assert load_hook("crawler.worker.hook:run_hook") is run_hook
 
 
 def test_follow_without_a_text_is_an_error_and_no_link() -> None:

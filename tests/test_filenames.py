@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crawler import filenames, urls
-from crawler.filenames import KNOWN, MAX_NAME_BYTES, MAX_PATH_BYTES, file_name
+from crawler.rules import filenames, urls
+from crawler.rules.filenames import KNOWN, MAX_NAME_BYTES, MAX_PATH_BYTES, file_name
 
 HTML = "text/html"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from crawler.api.folder import FolderServer
 from crawler.errors import UsageError
-from crawler.folder import FolderServer
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from crawler import fragments, urls
-from crawler.fragments import MAX_ANCHORS_PER_PAGE, MAX_FRAGMENT, redirect_pointers
 from crawler.model import MAX_LINKS_PER_PAGE
-from crawler.parse import MAX_TAGS, anchors_of, parse_html
+from crawler.pages import fragments
+from crawler.pages.fragments import MAX_ANCHORS_PER_PAGE, MAX_FRAGMENT, redirect_pointers
+from crawler.pages.parse import MAX_TAGS, anchors_of, parse_html
+from crawler.rules import urls
 
 PAGE = "http://a.test/dir/page"
 MANY = "<p>x</p>" * MAX_TAGS

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from crawler import frontier
 from crawler.config import Config
-from crawler.frontier import AHEAD, Frontier
+from crawler.frontier import frontier
+from crawler.frontier.frontier import AHEAD, Frontier
 from crawler.ledger import opening
 from crawler.ledger.opening import SeedRow
 from crawler.ledger.reader import Reader

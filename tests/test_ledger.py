@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crawler import urls
 from crawler.config import Config
 from crawler.errors import StorageError, UsageError
 from crawler.ledger import connection, opening, schema
@@ -17,8 +16,9 @@ from crawler.ledger.opening import SeedRow
 from crawler.ledger.reader import Reader
 from crawler.ledger.writer import Fenced, Parcel, ProtocolError, Writer
 from crawler.model import Batch, Candidate, End, HostFacts, ItemRow, PageRow, Result, RobotsRow
-from crawler.offers import Offers
-from crawler.scope import Scope
+from crawler.rules import urls
+from crawler.rules.offers import Offers
+from crawler.rules.scope import Scope
 
 SEED = "http://a.test/"
 

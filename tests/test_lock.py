@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from crawler import lock
 from crawler.errors import LedgerInUse, StorageError
-from crawler.lock import LedgerLock, birth, holder
+from crawler.processes import lock
+from crawler.processes.lock import LedgerLock, birth, holder
 
 
 def test_the_second_is_refused_and_told_the_firsts_pid(tmp_path: Path) -> None:

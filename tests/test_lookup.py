@@ -20,8 +20,9 @@ from typing import Any
 
 import pytest
 
-from crawler import Config, StorageError, UsageError, crawl, export
-from crawler.cli import main
+from crawler import Config, StorageError, UsageError, crawl
+from crawler.cli import export
+from crawler.cli.main import main
 from crawler.ledger import lookup, schema, views
 from crawler.ledger.connection import connect_to_ask
 from tests.site import Site

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli import main
+from crawler.cli.main import main
 from crawler.ledger import schema
-from crawler.lock import LedgerLock
+from crawler.processes.lock import LedgerLock
 
 URL = "http://a.test/"
 HELP = "python -m crawler --help shows what there is"

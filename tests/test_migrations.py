@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crawler import Config, report
+from crawler import Config
+from crawler.api import report
 from crawler.errors import StorageError, UsageError
 from crawler.ledger import migrations, opening, schema
 from crawler.ledger.opening import SeedRow

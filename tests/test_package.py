@@ -59,7 +59,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as wheel:
         names = set(wheel.namelist())
     about = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
-    project = {"crawler/project/config.toml"}  # the repository's own, for `init`
+    project = {"crawler/cli/project/config.toml"}  # the repository's own, for `init`
     assert names == _files("crawler") | project | {f"{NAME}.dist-info/{name}" for name in about}
     assert "crawler/py.typed" in names
 

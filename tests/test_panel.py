@@ -9,12 +9,12 @@ import re
 import pytest
 from rich.console import Console
 
+from crawler.cli.panel.facts import MAX_ERRORS, MAX_HOSTS, Facts, Panel
+from crawler.cli.panel.layout import ASCII, lay_out
 from crawler.config import Config
+from crawler.engine.progress import Moment
 from crawler.ledger.reader import Counters
 from crawler.model import DONE, FAILED, LINK, RETRY, ROBOTS, SKIPPED, Outcome, Visit
-from crawler.panel.facts import MAX_ERRORS, MAX_HOSTS, Facts, Panel
-from crawler.panel.layout import ASCII, lay_out
-from crawler.progress import Moment
 from tests.panel_facts import FACTS, PICTURE, picture
 
 AT_80 = """\

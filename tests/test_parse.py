@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from crawler import parse
 from crawler.model import MAX_LINKS_PER_PAGE
-from crawler.parse import Document
+from crawler.pages import parse
+from crawler.pages.parse import Document
 
 URL = "http://a.test/dir/page.html"
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler import politeness
 from crawler.model import FAILED, REASONS
-from crawler.politeness import MAX_RETRY_AFTER_SECONDS
+from crawler.rules import politeness
+from crawler.rules.politeness import MAX_RETRY_AFTER_SECONDS
 
 DAY = 86_400.0
 NOW = 1_800_000_000.0  # Unix time

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from crawler import Config, commands
-from crawler.cli import main
-from crawler.commands import completion
-from crawler.commands.config import as_toml
-from crawler.commands.init import make_config_toml, project_files
+from crawler import Config
+from crawler.cli import commands
+from crawler.cli.commands import completion
+from crawler.cli.commands.config import as_toml
+from crawler.cli.commands.init import make_config_toml, project_files
+from crawler.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 BASH, FISH, ZSH = (shutil.which(shell) or "" for shell in ("bash", "fish", "zsh"))
@@ -141,8 +142,8 @@ def test_every_command_has_help_and_is_listed(capsys: pytest.CaptureFixture[str]
 def test_a_crawl_starts_without_what_only_the_commands_need() -> None:
     program = (
         "import sys; from crawler import cli; cli.make_parser(); "
-        "print([name for name in sys.modules if name.startswith('crawler.commands.') or name in "
-        "('rich', 'csv', 'difflib', 'tomllib', 'crawler.export', 'crawler.pager', 'crawler.ledger.lookup')])"
+        "print([name for name in sys.modules if name.startswith('crawler.cli.commands.') or name in "
+        "('rich', 'csv', 'difflib', 'tomllib', 'crawler.cli.export', 'crawler.cli.pager', 'crawler.ledger.lookup')])"
     )
     shown = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.embeds import in_css, in_srcset, replace_in_css, replace_in_srcset
-from crawler.rewriting import declare_charset, find_base, rewrite_css, rewrite_html
+from crawler.pages.embeds import in_css, in_srcset, replace_in_css, replace_in_srcset
+from crawler.pages.rewriting import declare_charset, find_base, rewrite_css, rewrite_html
 
 
 def mark(reference: str) -> str | None:

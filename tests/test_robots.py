@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler import robots
 from crawler.model import FAILED, REASONS
-from crawler.robots import Rules
+from crawler.rules import robots
+from crawler.rules.robots import Rules
 
 SECTION_5_1 = """\
 User-Agent: *

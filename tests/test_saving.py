@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
-from crawler import Config, crawl, saving, urls
+from crawler import Config, crawl
+from crawler.copy import saving
+from crawler.copy.saving import Copy, CopySetup
 from crawler.errors import SavingError, UsageError
-from crawler.saving import Copy, CopySetup
+from crawler.rules import urls
 from tests.site import Site
 
 KEY = bytes(16)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler import urls
 from crawler.errors import UsageError
-from crawler.scope import DOUBTFUL, IN, OUT, Scope, siblings
+from crawler.rules import urls
+from crawler.rules.scope import DOUBTFUL, IN, OUT, Scope, siblings
 
 MODES = ["page", "prefix", "host", "any"]
 SEEDS = ["http://example.org/docs/guide.html", "http://example.org/faq", "http://other.test:8080/a/?x=/b/c"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.seeds import Problem, Seed, read_seeds
+from crawler.api.seeds import Problem, Seed, read_seeds
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 
 from crawler import Config
 from crawler.errors import UsageError
-from crawler.selection import Selection
+from crawler.rules.selection import Selection
 
 HOST = "https://a.test"
 

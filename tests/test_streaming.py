@@ -177,7 +177,7 @@ def test_what_ends_the_crawl_is_raised_by_the_loop_after_its_last_page(site: Sit
 
 
 def test_an_error_in_the_middle_comes_after_what_was_committed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crawler import engine
+    from crawler.engine import crawl as engine
 
     settle = engine.Crawl.settle
     calls: list[object] = []

@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import Config, crawl, report, summary
+from crawler import Config, crawl
+from crawler.api import report
+from crawler.cli import summary
 from crawler.ledger import schema
 from tests.site import Site
 

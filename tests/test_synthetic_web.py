@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crawler import Config, Report, crawl
-from crawler.report import reading
+from crawler.api.report import reading
 from tests.webgraph import WebServer
 
 RETRIES = 2

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from crawler import Config, cli, crawl
-from crawler.commands import tail
+from crawler import Config, crawl
+from crawler.cli import main as cli
+from crawler.cli.commands import tail
 from tests.site import Site
 
 ROOT = Path(__file__).parent.parent

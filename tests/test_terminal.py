@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.panel import terminal as terminal_module
+from crawler.cli.panel import terminal as terminal_module
 from tests.panel_facts import FACTS
 from tests.screen import Screen, Terminal
 from tests.site import Site

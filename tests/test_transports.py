@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from crawler import encodings, transports
+from crawler import transports
 from crawler.config import Config
 from crawler.errors import UsageError
 from crawler.model import Answer
+from crawler.pages import encodings
 from crawler.transports import Request
 from tests import hostile
 from tests.hostile import PAGE, Behaviour, Hostile, Visitor, answers_with, response

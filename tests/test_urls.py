@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler import urls
+from crawler.rules import urls
 
 BASE = "https://example.org/docs/guide.html?q=1"
 ANY_CHARACTER = st.characters()  # lone surrogates and NUL included

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from crawler import Config, crawl, pools, watchdog
+from crawler import Config, crawl
+from crawler.engine import stillness as watchdog
+from crawler.engine.stillness import MemoryWatch, Stillness
 from crawler.model import Visit
-from crawler.pools import Life
-from crawler.watchdog import MemoryWatch, Stillness
+from crawler.processes import pools
+from crawler.processes.pools import Life
 from tests import hooks_that_grow
 from tests.site import Site
 
@@ -113,7 +115,7 @@ def test_a_frontier_that_lost_sight_of_a_host_looks_again(
 ) -> None:
     """Should bookkeeping ever fail: the ledger knows what is queued."""
     monkeypatch.setattr(watchdog, "QUIET_SECONDS", 0.2)
-    monkeypatch.setattr("crawler.frontier.Frontier.wake", lambda self, counters: None)
+    monkeypatch.setattr("crawler.frontier.frontier.Frontier.wake", lambda self, counters: None)
     with Site() as site:
         site.add_page("/", ["/a"])
         site.add_page("/a")

@@ -8,18 +8,18 @@ wrong in the question and what there is. Runs in the process that asks.
 
 from __future__ import annotations
 
-import difflib
 import re
 import sqlite3
-import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from crawler import clock
 from crawler.errors import CrawlerError, UsageError
 from crawler.ledger import schema, views
 from crawler.ledger.connection import connect_to_ask, storage_errors
+from crawler.text import did_you_mean
 
 PUBLIC: Final = ("urls", "pages", "items", "hosts", "runs", "seeds", *views.VIEWS)
 _STEPS: Final = 20_000  # of SQLite's machine between two looks at the clock: about a millisecond
@@ -89,10 +89,10 @@ class Ledger:
             UsageError: the question cannot be asked; says what is wrong with it. Also while the rows are read.
             TimedOut, KeyboardInterrupt: it was ended.
         """
-        deadline = time.monotonic() + seconds if seconds else float("inf")
+        deadline = clock.monotonic() + seconds if seconds else float("inf")
         # Python handles a signal when it runs Python: here. A KeyboardInterrupt ends the question, but SQLite swallows
         # it, and says no more than that it was interrupted.
-        self._connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+        self._connection.set_progress_handler(lambda: clock.monotonic() > deadline, _STEPS)
         with self._explained(question, deadline, seconds):
             cursor = self._connection.execute(question, tuple(values))
             self._cursors.append(cursor)
@@ -114,7 +114,7 @@ class Ledger:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code == sqlite3.SQLITE_INTERRUPT:
-                if time.monotonic() > deadline:
+                if clock.monotonic() > deadline:
                     raise TimedOut(f"the question was not answered within {seconds:g} s, as --timeout has it") from None
                 raise KeyboardInterrupt from None
             if code in (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY):
@@ -137,9 +137,7 @@ class Ledger:
 
 def unknown(owner: str, kind: str, name: str, known: Sequence[str]) -> str:
     """Say that there is no such column or view, which is close to it, and which there are."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    meant = f"; did you mean {close[0]}?" if close else ";"
-    return f"{owner} has no {kind} {name!r}{meant} there are {', '.join(known)}"
+    return f"{owner} has no {kind} {name!r}{did_you_mean(name, known) or ';'} there are {', '.join(known)}"
 
 
 def _lower(text: str) -> str:

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from crawler import urls
+from crawler import clock
 from crawler.config import VERSION, Config
 from crawler.ledger import schema, views
 from crawler.ledger.writer import Writer
 from crawler.model import FINISHED, LINK, MAX_PAGES
-from crawler.offers import Offers
-from crawler.scope import Scope
+from crawler.rules import urls
+from crawler.rules.offers import Offers
+from crawler.rules.scope import Scope
 
 PAGES_AT_A_TIME = 1_000
 _PAGES_FROM = """
@@ -153,7 +154,7 @@ def _insert_run(connection: sqlite3.Connection, config: Config) -> int:
     cursor = connection.execute(
         "INSERT INTO runs (started, config, versions, candidates, merges) "
         "SELECT ?, ?, ?, (SELECT count(*) FROM _candidates), coalesce(max(merges), 0) FROM runs",
-        (schema.utc_now(), msgspec.json.encode(config).decode(), json.dumps(versions)),
+        (clock.utc_now(), msgspec.json.encode(config).decode(), json.dumps(versions)),
     )
     return int(cursor.lastrowid or 0)
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from crawler import urls
 from crawler.ledger import schema
 from crawler.ledger.connection import storage_errors
 from crawler.model import MAX_REDIRECTS
+from crawler.rules import urls
 
 _FIND = """
 SELECT p.file, p.redirect_url FROM _seen s JOIN _pages p ON p.host_id = s.host_id AND p.seq = s.seq

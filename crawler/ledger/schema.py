@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from datetime import UTC, datetime
 from pathlib import Path
 
 from crawler.errors import StorageError, UsageError
@@ -349,8 +348,3 @@ def remove(path: Path) -> None:
         check(path, may_be_old=True)
         for name in (path.name + "-wal", path.name + "-shm", path.name):
             path.with_name(name).unlink(missing_ok=True)
-
-
-def utc_now() -> str:
-    """Return the time as the ledger writes it: UTC, ISO 8601, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

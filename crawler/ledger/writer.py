@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +16,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from crawler import urls
+from crawler import clock
 from crawler.ledger import schema
 from crawler.ledger.connection import as_storage_error
 from crawler.ledger.merge import merge
 from crawler.model import DONE, EMBED_REL, EMBEDDED, HOOK_REL, MAX_REDIRECTS, QUEUED, Candidate, End, PageRow, VisitId
-from crawler.offers import Offers
+from crawler.rules import urls
+from crawler.rules.offers import Offers
 
 MERGE_AT = 100_000  # candidates; a merge sooner when the frontier is hungry,
 MERGE_AFTER_SECONDS = 0.1  # or so long after the last one, lest a busy host keep others' new URLs waiting,
@@ -149,7 +149,7 @@ class Writer:
         self._replaces = bool(self.connection.execute(_MAY_REPLACE).fetchone()[0])
         self._decode = msgspec.msgpack.Decoder(_Batch).decode
         self._counts: dict[str, int] = {}
-        self._merge_due = time.monotonic() + MERGE_AFTER_SECONDS
+        self._merge_due = clock.monotonic() + MERGE_AFTER_SECONDS
 
     def commit(self, group: Sequence[Parcel], *, queue_is_empty: bool) -> None:
         """Apply a group of batches in one transaction; those that are committed already are passed over.
@@ -169,7 +169,7 @@ class Writer:
                 self._apply(self._decode(body))
                 counts["committed"] = number
             waiting = counts["candidates"]
-            is_due = time.monotonic() >= self._merge_due
+            is_due = clock.monotonic() >= self._merge_due
             if waiting and (waiting >= MERGE_AT or is_due or (group[-1].hungry and queue_is_empty)):
                 self.merge()
 
@@ -216,14 +216,14 @@ class Writer:
         """Merge the candidates, inside a transaction, and offer again what pages of lowered depth link to."""
         counts = self._counts
         counts["merges"] += 1
-        began = time.monotonic()
+        began = clock.monotonic()
         merged = merge(self.connection, counts["merges"], self._offers.max_depth >= 0)
         counts["candidates"] = 0
         counts["urls"] += merged.added
         counts["ended_urls"] -= merged.reopened
         for page in merged.lowered:
             self.offer_again(page)
-        now = time.monotonic()
+        now = clock.monotonic()
         self._merge_due = now + max(MERGE_AFTER_SECONDS, MERGE_SHARE * (now - began))
 
     def merge_all(self) -> None:
@@ -309,7 +309,7 @@ class Writer:
         for page in stale:
             self.offer_again(page)
         if batch.finish_reason:
-            self.connection.execute(_FINISH, (batch.finish_reason, schema.utc_now(), self.run_id))
+            self.connection.execute(_FINISH, (batch.finish_reason, clock.utc_now(), self.run_id))
 
     def _count_replaced(self, pages: list[list[Any]]) -> int:
         """Count the pages that were asked before, as embeds or external links, and are in the ledger already."""

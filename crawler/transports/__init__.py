@@ -7,7 +7,6 @@ reason. It must not know the frontier, the ledger or any rule but the address gu
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Container
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from crawler.config import Config
 from crawler.errors import UsageError
+from crawler.load import load
 from crawler.model import Answer
 
 _BUILT_IN: Final = {
@@ -114,11 +114,6 @@ def _check_extra(name: str) -> None:
 
 
 def _import_factory(spec: str) -> Callable[..., Any]:
-    module, colon, name = spec.partition(":")
-    if not colon:
+    if ":" not in spec:
         raise UsageError(f"transport = {spec!r}: expected 'requests', 'curl' or 'module:factory'")
-    try:
-        factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"transport = {spec!r} cannot be imported: {error}") from error
-    return factory
+    return load("the transport", spec, "mine:Transport")

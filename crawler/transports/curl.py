@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import contextlib
 import select
-import time
 from typing import Any, Final
 
 import pycurl
 
+from crawler import clock
 from crawler.config import Config
 from crawler.model import Answer
 from crawler.transports import Request, request_headers
@@ -91,11 +91,11 @@ class CurlTransport:
         except Failure as failure:
             self._idle.append(transfer)
             self._answers.append(
-                Answer(request.tag, failure.reason, escaped(str(failure)), asked=False, ended=time.monotonic())
+                Answer(request.tag, failure.reason, escaped(str(failure)), asked=False, ended=clock.monotonic())
             )
             return
         if not self._flying:
-            self._driven_at = time.monotonic()
+            self._driven_at = clock.monotonic()
         self._flying[transfer.curl] = transfer
         self._multi.add_handle(transfer.curl)
 
@@ -103,14 +103,14 @@ class CurlTransport:
         """Move all transfers; return what has ended, waiting at most so long for the first."""
         if self._closed:
             return []
-        now = time.monotonic()
+        now = clock.monotonic()
         until = now + seconds
         self._give_back_time(now - self._driven_at)
         answers, self._answers = self._answers, []
         while True:
             self._drive(now if answers else until)
             self._collect(answers)
-            now = time.monotonic()
+            now = clock.monotonic()
             if answers or now >= until:
                 self._driven_at = now
                 return answers
@@ -136,11 +136,11 @@ class CurlTransport:
 
     def _drive(self, until: float) -> None:
         """Let libcurl do what it can do now, after waiting for that as long as the clock says."""
-        now = time.monotonic()
+        now = clock.monotonic()
         wake_at = min(until, self._timer_at or until, self._draining[0][0] if self._draining else until)
         for fd, events in self._poll.poll(max(0.0, wake_at - now) * self._poll_unit):
             self._multi.socket_action(fd, _ACTIONS.get(events, pycurl.CSELECT_ERR))
-        if self._timer_at and self._timer_at <= time.monotonic():
+        if self._timer_at and self._timer_at <= clock.monotonic():
             self._timer_at = 0.0
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
@@ -149,7 +149,7 @@ class CurlTransport:
         _, whole, failed = self._multi.info_read()
         answers += [self._end(curl, 0, "") for curl in whole]
         answers += [self._end(curl, code, text) for curl, code, text in failed]
-        while self._draining and self._draining[0][0] <= time.monotonic():
+        while self._draining and self._draining[0][0] <= clock.monotonic():
             transfer = self._draining.pop(0)[1]
             if transfer.curl in self._flying and transfer.is_cut:
                 answers.append(self._end(transfer.curl, 0, ""))
@@ -176,4 +176,4 @@ class CurlTransport:
 
     def _on_timer(self, milliseconds: int) -> None:
         """Note when libcurl wants to be called without any event; -1: not at all."""
-        self._timer_at = time.monotonic() + milliseconds / 1000 if milliseconds >= 0 else 0.0
+        self._timer_at = clock.monotonic() + milliseconds / 1000 if milliseconds >= 0 else 0.0

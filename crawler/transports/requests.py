@@ -28,7 +28,6 @@ import queue
 import socket
 import ssl
 import threading
-import time
 from typing import Any, Final
 
 import certifi
@@ -37,6 +36,7 @@ import requests.adapters
 import urllib3
 from requests.structures import CaseInsensitiveDict
 
+from crawler import clock
 from crawler.config import Config
 from crawler.model import Answer
 from crawler.transports import Request, request_headers
@@ -164,10 +164,10 @@ class RequestsTransport:
 
     def wait(self, seconds: float) -> list[Answer]:
         """Return what has been answered since, waiting at most so long for the first; ends what is overdue."""
-        until = time.monotonic() + seconds
+        until = clock.monotonic() + seconds
         with self._changed:
             while True:
-                now = time.monotonic()
+                now = clock.monotonic()
                 next_deadline = self._end_overdue(now)
                 if self._answers or now >= until:
                     break
@@ -190,9 +190,9 @@ class RequestsTransport:
         for _ in threads:
             self._orders.put(None)
         self._session.close()
-        until = time.monotonic() + _CLOSE_SECONDS
+        until = clock.monotonic() + _CLOSE_SECONDS
         for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            thread.join(max(0.0, until - clock.monotonic()))
 
     def _end_overdue(self, now: float) -> float:
         """Answer for what is past its deadline and return the next deadline. Called with `_changed` held."""
@@ -303,7 +303,7 @@ class RequestsTransport:
 
 
 def _answer(flight: Flight, reason: str, error: str, asked: bool = True) -> Answer:
-    now = time.monotonic()
+    now = clock.monotonic()
     return Answer(
         tag=flight.request.tag,
         reason=reason,
@@ -328,7 +328,7 @@ def _drain(flight: Flight, raw: Any) -> None:
     if raw.length_remaining is None or raw.length_remaining > MAX_DRAIN_BYTES:
         return
     flight.patience(DRAIN_SECONDS)
-    until = time.monotonic() + DRAIN_SECONDS
+    until = clock.monotonic() + DRAIN_SECONDS
     with contextlib.suppress(Exception):  # the answer is whole without it
-        while raw.read1(MAX_DRAIN_BYTES, decode_content=False) and time.monotonic() < until:
+        while raw.read1(MAX_DRAIN_BYTES, decode_content=False) and clock.monotonic() < until:
             pass

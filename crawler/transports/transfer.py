@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import time
 from typing import Any, Final
 
 import certifi
 import pycurl
 
+from crawler import clock
 from crawler.config import Config
 from crawler.model import Answer
 from crawler.transports import Request
@@ -106,8 +106,8 @@ class Transfer:
         self._sockets: list[socket.socket] = []  # of connections that are being made
         self._refused: list[str] = []  # addresses that the guard did not let pass
         self._cut_at = request.cut_body_at
-        self.started_at = time.time()
-        self.started = time.monotonic()
+        self.started_at = clock.wall()
+        self.started = clock.monotonic()
         check_target(request.target)
         curl = self.curl
         curl.setopt(pycurl.URL, request.host)
@@ -183,7 +183,7 @@ class Transfer:
                 raise too_large(self._cap, "announced")
         elif 0 < announced <= MAX_DRAIN_BYTES:
             self.is_cut = True  # with what came so far, if the rest takes time
-            self._draining.append((time.monotonic() + DRAIN_SECONDS, self))
+            self._draining.append((clock.monotonic() + DRAIN_SECONDS, self))
         elif announced != 0 and self.status not in (204, 304):
             self.is_cut = True
             return _ABORT
@@ -219,7 +219,7 @@ class Transfer:
                 )
             except Failure as error:
                 failure = error
-        now = time.monotonic()
+        now = clock.monotonic()
         return Answer(
             tag=self.request.tag,
             reason=failure.reason if failure else "",

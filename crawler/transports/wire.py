@@ -22,7 +22,6 @@ import http.client
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from email.errors import MultipartInvariantViolationDefect, StartBoundaryNotFoundDefect
 from typing import Any, ClassVar, Final
@@ -32,6 +31,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
+from crawler import clock
 from crawler.transports import Request
 from crawler.transports.failures import Failure, describe
 from crawler.transports.guard import Guard
@@ -48,9 +48,9 @@ class Flight:
     def __init__(self, request: Request, guard: Guard, timeout_seconds: float) -> None:
         self.request = request
         self.guard = guard
-        self.deadline = time.monotonic() + timeout_seconds
-        self.started_at = time.time()
-        self.started = time.monotonic()
+        self.deadline = clock.monotonic() + timeout_seconds
+        self.started_at = clock.wall()
+        self.started = clock.monotonic()
         self.phase = "waiting for a thread"  # for people
         self.boarded = False  # a thread has taken it
         self.lost = False  # its thread is still with it, after it was answered without it
@@ -69,7 +69,7 @@ class Flight:
         Raises:
             TimeoutError: there is none.
         """
-        left = self.deadline - time.monotonic()
+        left = self.deadline - clock.monotonic()
         if self._ended or left <= 0:
             raise TimeoutError(f"no time left while {self.phase}")
         return left
@@ -108,8 +108,8 @@ class Flight:
 
 def board(flight: Flight) -> None:
     """Make this the current flight of this thread, until the next one."""
-    flight.started_at = time.time()
-    flight.started = time.monotonic()
+    flight.started_at = clock.wall()
+    flight.started = clock.monotonic()
     flight.boarded = True
     _thread.flight = flight
 

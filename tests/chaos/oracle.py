@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from crawler.lock import semaphore_prefix
+from crawler.processes.lock import semaphore_prefix
 from tests.chaos.running import ORPHANS_SECONDS, RETRIES, Crash, Crawling
 from tests.chaos.sabotage import CONSUMER
 from tests.webgraph import Hit, Web

@@ -88,7 +88,7 @@ def enter() -> None:
     stacks = os.open(Path(orders.folder, "stacks"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     faulthandler.register(STACKS_SIGNAL, file=stacks, all_threads=True, chain=False)
     _let_the_clock_jump(Path(orders.folder, "jump"))
-    from crawler import lock, pools
+    from crawler.processes import lock, pools
 
     sign_in = pools.enter_child
 

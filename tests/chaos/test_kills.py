@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from crawler.lock import is_gone
+from crawler.processes.lock import is_gone
 from tests.chaos import faults, oracle
 from tests.chaos.__main__ import Tally, run_round
 from tests.chaos.oracle import judge
@@ -123,7 +123,7 @@ def test_a_worker_in_a_loop_that_holds_the_interpreters_lock_dies_after_its_pare
 
 def test_a_hang_names_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.chaos.running.HANG_SECONDS", 2.0)
-    sleeps = Strike(COORDINATOR, "crawler.engine:Crawl.acknowledge", 0, "sleep", 3)
+    sleeps = Strike(COORDINATOR, "crawler.engine.crawl:Crawl.acknowledge", 0, "sleep", 3)
     with WebServer(seed=16, pages=60) as server, Crawling(server, Options(), [sleeps]) as crawling:
         crawling.start()
         with pytest.raises(Hang) as hang:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.lock import semaphore_prefix
+from crawler.processes.lock import semaphore_prefix
 from tests.chaos.oracle import SLACK_SECONDS, judge
 from tests.chaos.running import Crash, Crawling, Life, Options
 from tests.webgraph import Hit, WebServer

@@ -129,10 +129,21 @@ def test_a_process_stands_still_at_each_of_its_stages(role: str, deed: str) -> N
     "walk",
     [
         Walk(CONSUMER, ("crawler.consumer", "crawler.ledger.writer", "crawler.ledger.merge", "multiprocessing.queues")),
-        Walk(WORKER, ("crawler.worker", "crawler.harvest", "crawler.offers"), "crawler.worker:get_pages", 4),
+        Walk(
+            WORKER,
+            ("crawler.worker.pump", "crawler.worker.harvest", "crawler.rules.offers"),
+            "crawler.worker.pump:get_pages",
+            4,
+        ),
         Walk(
             COORDINATOR,
-            ("crawler.session", "crawler.lock", "crawler.ledger.opening", "crawler.engine", "crawler.consumer"),
+            (
+                "crawler.api.session",
+                "crawler.processes.lock",
+                "crawler.ledger.opening",
+                "crawler.engine.crawl",
+                "crawler.consumer",
+            ),
         ),
     ],
     ids=lambda walk: walk.role,

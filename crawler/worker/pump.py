@@ -1,0 +1,427 @@
+"""The worker: `get_pages` is a pump that takes visits in and gives back whatever is finished.
+
+    get_pages(generation, order)                                        one call after the other, in the pool's process
+       │ accept    rules, pauses and visits of the order
+       ▼
+    waiting ──► in flight (transport) ──► arrived ──► finished: parsed, encoded ──► Returned(outcomes, batch)
+       └──► unasked, or ended without a request (robots, scope, ...) ──────────────────┘
+
+A call never waits for a slow server: it returns when its batch is full, as soon as anything is finished if the
+coordinator is hungry, and in any case after `HOLD_SECONDS`; what is still in flight then comes back with a later call.
+It never raises: what goes wrong with a page is that page's outcome, with the worker itself it is text in `Returned`.
+(But for a MemoryError, after which a process is of no use, and could not even send it: the process ends.)
+
+Runs in a worker process (or in the one thread of a crawl without processes). All state is in a `Pump`, in a registry by
+generation, because one process may serve several crawls. It must not know the ledger, the queue or other workers.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import mmap
+import os
+import signal
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from crawler import clock
+from crawler.config import ROBOTS_TOKEN, Config
+from crawler.errors import SavingError, UsageError
+from crawler.load import load_hook
+from crawler.model import (
+    EMBEDDED,
+    EXTERNAL,
+    FAILED,
+    HEADED,
+    MAX_REDIRECTS,
+    PREREQUISITE,
+    SKIPPED,
+    UNASKED,
+    Answer,
+    Batch,
+    End,
+    HostFacts,
+    HostRules,
+    Order,
+    Outcome,
+    Result,
+    Returned,
+    Visit,
+)
+from crawler.processes.pools import enter_child
+from crawler.rules import politeness
+from crawler.rules.offers import Offers
+from crawler.rules.robots import MAX_BODY_BYTES, Rules
+from crawler.rules.scope import Scope
+from crawler.transports import CSS_TYPES, PAGE_TYPES, Request, Transport, open_transport
+from crawler.worker.harvest import Harvest, Harvester
+
+if TYPE_CHECKING:
+    from crawler.copy.saving import CopySetup, Keeper
+
+HOLD_SECONDS = 0.02
+BATCH_BYTES = 256 * 1024
+BATCH_RESULTS = 64
+GC_THRESHOLD = (10_000, 20, 50)  # of Python's collector: (700, 10, 10) looks at all that waits many times a second
+RESERVED_BYTES = 4 << 20  # of memory, that the pool's code needs to send a call's result and to take the next order
+EXIT_OUT_OF_MEMORY = 74
+MAX_RULES = 2_048  # hosts whose parsed robots.txt is kept
+#: what is known of a host that must not be asked → the reason with which its URLs fail
+_DENIALS = {"deny": "robots-unreachable", "blocked-address": "blocked-address"}
+
+
+class WorkerSetup(NamedTuple):
+    """What a worker needs to know; plain data."""
+
+    generation: str  # unique in the world
+    config: Config
+    seeds: tuple[str, ...]
+    key: bytes
+    in_flight: int  # requests, at most
+    lock_file: Path | None  # None: not a process of its own
+    hook: Callable[..., object] | None = None  # without processes, the parse hook may be any callable
+    copy: CopySetup | None = None  # where bodies are saved, if they are
+
+
+_PUMPS: dict[str, Pump] = {}
+_ERRORS: dict[str, Returned] = {}  # what each call gives back where there is no pump
+
+
+def set_up(setup: WorkerSetup, mark: Any) -> None:
+    """Make a generation's pump: the initializer of its pool. Never raises; what fails is told by the first call."""
+    try:
+        if setup.lock_file is not None:
+            enter_child(setup.lock_file, "worker")
+            _prepare_process()
+        if setup.config.worker_setup:
+            load_hook(setup.config.worker_setup)()
+        _PUMPS[setup.generation] = Pump(setup, mark)
+    except UsageError as error:
+        _ERRORS[setup.generation] = Returned(setup.generation, b"", b"", str(error), unusable=True)
+    except SavingError as error:
+        _ERRORS[setup.generation] = Returned(setup.generation, b"", b"", str(error), unsaved=True)
+    except BaseException as error:  # one that gets out would break the pool without a word
+        _ERRORS[setup.generation] = Returned(setup.generation, b"", b"", f"{type(error).__name__}: {error}")
+
+
+def _prepare_process() -> None:
+    """Make this process die of a call that takes too long, naming the line, and spare it needless work.
+
+    A loop in C that keeps the interpreter's lock can be ended by nobody else. Not `dump_traceback_later`: it costs 40
+    microseconds a call, an alarm less than one.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    faulthandler.register(signal.SIGALRM, chain=True)
+    # What is loaded by now stays for ever, and pages are trees without cycles.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
+
+
+def tear_down(generation: str) -> None:
+    """Free a generation's threads and sockets; a process that is killed needs no such thing."""
+    _ERRORS.pop(generation, None)
+    pump = _PUMPS.pop(generation, None)
+    if pump is not None:
+        pump.close()
+
+
+def get_pages(generation: str, order: bytes) -> Returned:
+    """Take visits in, give back what is finished. Called by the pool; never raises."""
+    pump = _PUMPS.get(generation)
+    if pump is None:
+        return _ERRORS.get(generation) or Returned(generation, _all_unasked(order), b"")
+    return pump.call(order)
+
+
+def _check_memory() -> None:
+    """Raise MemoryError if there is none left for what the pool does between two calls. Takes some microseconds."""
+    try:
+        mmap.mmap(-1, RESERVED_BYTES).close()
+    except OSError as error:
+        raise MemoryError from error
+
+
+def _all_unasked(order: bytes) -> bytes:
+    visits = msgspec.msgpack.decode(order, type=Order).visits
+    return msgspec.msgpack.encode([Outcome(visit.host_id, visit.seq, UNASKED) for visit in visits])
+
+
+class Pump:
+    """One crawl's worker in this process."""
+
+    def __init__(self, setup: WorkerSetup, mark: Any) -> None:
+        config = setup.config
+        self._generation = setup.generation
+        self._config = config
+        self._mark = mark
+        self._is_process = setup.lock_file is not None
+        scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
+        self._offers = Offers.of(config, scope, setup.key)
+        self._page_types = PAGE_TYPES + CSS_TYPES if config.embeds else PAGE_TYPES
+        self._embed_types = CSS_TYPES + PAGE_TYPES if config.check_fragments else CSS_TYPES
+        hook = setup.hook or (load_hook(config.parse) if config.parse else None)
+        self._harvester = Harvester(config, self._offers, hook)
+        self._checks_memory = self._is_process and hook is not None  # nobody else keeps what a page took
+        self._keeper = _open_copy(setup)
+        self._unsaved = ""  # why a body could not be saved
+        self._transport: Transport = open_transport(config, setup.in_flight)
+        self._rules: OrderedDict[int, tuple[str, Rules | None]] = OrderedDict()
+        self._paused: dict[int, float] = {}  # host → until when (monotonic)
+        self._waiting: dict[int, deque[Visit]] = {}
+        self._flying: dict[int, Visit] = {}  # by tag
+        self._flying_at: dict[int, int] = {}  # by the host that is asked
+        self._arrived: deque[Answer] = deque()
+        self._decode = msgspec.msgpack.Decoder(Order).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._clear()
+
+    def __repr__(self) -> str:
+        waiting = sum(map(len, self._waiting.values()))
+        return f"<Pump {self._generation}: {waiting} waiting, {len(self._flying)} in flight>"
+
+    def call(self, order: bytes) -> Returned:
+        """Do one call's work."""
+        if self._is_process:
+            signal.setitimer(signal.ITIMER_REAL, self._config.page_deadline_seconds)
+        try:
+            return self._pump(self._decode(order))
+        except MemoryError:
+            if not self._is_process:
+                raise
+            self._mark.is_out_of_memory = True
+            os._exit(EXIT_OUT_OF_MEMORY)  # the pool's own code would fail to send it, and say so with a traceback
+        finally:
+            if self._is_process:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def close(self) -> None:
+        """Free the transport and the copy."""
+        self._transport.close()
+        if self._keeper is not None:
+            self._keeper.close()
+
+    # ---- the call
+
+    def _pump(self, order: Order) -> Returned:
+        until = clock.monotonic() + HOLD_SECONDS
+        self._accept(order)
+        while True:
+            self._start_waiting()
+            self._finish_arrived(until)
+            left = until - clock.monotonic()
+            if left <= 0 or self._is_full() or not self._flying or (order.hungry and self._outcomes):
+                return self._hand_back()
+            self._arrived.extend(self._transport.wait(0 if self._arrived else left))
+
+    def _accept(self, order: Order) -> None:
+        for rules in order.rules:
+            self._learn(rules)
+        until = clock.monotonic() + self._pause_seconds()
+        for host_id in order.pause:
+            self._pause(host_id, until)
+        for visit in order.visits:
+            self._admit(visit)
+        if order.stop:
+            for host_id in list(self._waiting):
+                self._give_back(host_id)
+
+    def _admit(self, visit: Visit) -> None:
+        """Let a visit wait for its request, or end it at once."""
+        if visit.hop == PREREQUISITE:
+            self._waiting.setdefault(visit.clock_id, deque()).append(visit)
+            return
+        rules = self._rules.get(visit.host_id)
+        if rules is None:
+            self._unask(visit)
+            return
+        self._rules.move_to_end(visit.host_id)
+        end = self._forbidden(visit, *rules)
+        if end is not None:
+            self._add(Outcome(visit.host_id, visit.seq, end.state, end.reason), Result(end=end), clock.monotonic())
+        elif self._paused.get(visit.host_id, 0.0) > clock.monotonic():
+            self._unask(visit)
+        else:
+            self._waiting.setdefault(visit.clock_id, deque()).append(visit)
+
+    def _forbidden(self, visit: Visit, verdict: str, rules: Rules | None) -> End | None:
+        """Return how a visit ends that must not be asked."""
+        if visit.redirects > MAX_REDIRECTS:
+            return visit.ended(SKIPPED, "too-many-redirects", asked=False)
+        if visit.depth > 0:  # seeds and what they redirect to are always in scope
+            objection = self._offers.objection(visit.host, visit.target, visit.depth)
+            if objection:
+                return visit.ended(SKIPPED, objection, asked=False)
+        if verdict in _DENIALS:
+            return visit.ended(FAILED, _DENIALS[verdict], asked=False)
+        self._mark.value = visit.tag  # a hostile pattern may take for ever to match
+        allowed = rules is None or rules.allows(visit.target)
+        self._mark.value = 0
+        return None if allowed else visit.ended(SKIPPED, "robots", asked=False)
+
+    def _start_waiting(self) -> None:
+        for host_id in list(self._waiting):
+            visits = self._waiting[host_id]
+            flying = self._flying_at.get(host_id, 0)
+            while visits and flying < visits[0].at_once and len(self._flying) < self._transport.capacity:
+                visit = visits.popleft()
+                self._flying[visit.tag] = visit
+                flying += 1
+                self._transport.start(self._request(visit))
+            if flying:
+                self._flying_at[host_id] = flying
+            if not visits:
+                del self._waiting[host_id]
+
+    def _request(self, visit: Visit) -> Request:
+        """Return what to ask of a visit's host, and which types of body are wanted."""
+        method, cut_body_at = "GET", 0
+        types: Container[str] = self._page_types
+        if visit.hop == PREREQUISITE:
+            cut_body_at, types = MAX_BODY_BYTES, ()
+        elif self._offers.asks_head(visit):
+            method, types = "HEAD", ()
+        elif visit.depth >= HEADED or (visit.depth >= EXTERNAL and not self._config.check_fragments):
+            types = ()
+        elif visit.depth >= EXTERNAL:
+            cut_body_at, types = self._config.max_body_bytes, PAGE_TYPES
+        else:
+            others = self._embed_types if visit.depth >= EMBEDDED else self._page_types
+            types = others if self._keeper is None else self._keeper.types(visit.url, others)
+        return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types)
+
+    def _finish_arrived(self, until: float) -> None:
+        while self._arrived:
+            answer = self._arrived.popleft()
+            visit = self._flying.pop(answer.tag)
+            self._flying_at[visit.clock_id] -= 1
+            if not self._flying_at[visit.clock_id]:
+                del self._flying_at[visit.clock_id]
+            self._finish(visit, answer)
+            if self._is_full() or clock.monotonic() >= until:
+                return
+
+    def _finish(self, visit: Visit, answer: Answer) -> None:
+        """Make an outcome and an encoded result of an answer. Whatever fails costs this page alone."""
+        self._mark.value = visit.tag
+        try:
+            harvest = self._harvester.harvest(visit, answer)
+            if self._keeper is not None and harvest.result.page is not None and visit.depth < EXTERNAL:
+                self._keeper.keep(visit.url, answer, harvest.result.page)
+            encoded = self._encode(harvest.result)
+            if self._checks_memory:
+                _check_memory()
+        except MemoryError:
+            raise  # it is this process that has none left, and the pages to come would suffer: a strike, a new process
+        except SavingError as error:  # not the page's fault: it does not end, the crawl does
+            self._mark.value = 0
+            self._unsaved = str(error)
+            return
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"[:300].encode("ascii", "replace").decode()
+            harvest = _failed_harvest(visit, text)
+            encoded = self._encode(harvest.result)
+        self._harvester.remember(harvest)
+        self._mark.value = 0
+        if harvest.outcome.host_failed:
+            self._pause(visit.clock_id, answer.ended + self._pause_seconds(harvest.outcome.retry_after_seconds))
+        harvest.outcome.asked = answer.asked
+        self._count(visit.clock_id, answer, harvest.outcome)
+        self._append(harvest.outcome, encoded, answer.ended)
+
+    # ---- what comes back
+
+    def _add(self, outcome: Outcome, result: Result, ended: float) -> None:
+        self._append(outcome, self._encode(result), ended)
+
+    def _append(self, outcome: Outcome, encoded: bytes, ended: float) -> None:
+        self._outcomes.append(outcome)
+        self._ended.append(ended)
+        self._results.append(msgspec.Raw(encoded))
+        self._bytes += len(encoded)
+
+    def _unask(self, visit: Visit) -> None:
+        self._outcomes.append(Outcome(visit.host_id, visit.seq, UNASKED))
+        self._ended.append(0.0)
+
+    def _give_back(self, host_id: int) -> None:
+        for visit in self._waiting.pop(host_id, ()):
+            self._unask(visit)
+
+    def _count(self, host_id: int, answer: Answer, outcome: Outcome) -> None:
+        """Add to the facts of the host that was asked."""
+        if not answer.asked:
+            return
+        facts = self._facts.setdefault(host_id, HostFacts(host_id, 0, 0.0, False, 0))
+        facts.asked += 1
+        facts.asked_at = max(facts.asked_at, answer.started_at + answer.elapsed_seconds)
+        facts.bytes_received += answer.wire_size or 0
+        facts.elapsed_ms += outcome.elapsed_ms
+        if outcome.host_failed:
+            facts.failures += 1
+        else:
+            facts.succeeded, facts.failures = True, 0
+        if outcome.retry_after_seconds:
+            facts.retry_at = max(facts.retry_at, clock.wall() + outcome.retry_after_seconds)
+
+    def _is_full(self) -> bool:
+        return self._bytes >= BATCH_BYTES or len(self._results) >= BATCH_RESULTS
+
+    def _hand_back(self) -> Returned:
+        now = clock.monotonic()
+        for outcome, ended in zip(self._outcomes, self._ended, strict=True):
+            outcome.ended_ago_seconds = now - ended if ended else 0.0
+        outcomes = self._encode(self._outcomes) if self._outcomes else b""
+        batch = self._encode(Batch(self._results, list(self._facts.values()))) if self._results else b""
+        self._clear()
+        return Returned(self._generation, outcomes, batch, self._unsaved, unsaved=bool(self._unsaved))
+
+    def _clear(self) -> None:
+        self._outcomes: list[Outcome] = []
+        self._ended: list[float] = []
+        self._results: list[msgspec.Raw] = []
+        self._facts: dict[int, HostFacts] = {}
+        self._bytes = 0
+
+    # ---- hosts
+
+    def _learn(self, rules: HostRules) -> None:
+        parsed = Rules(rules.body, ROBOTS_TOKEN) if rules.verdict == "rules" else None
+        # The reason of a denial matters where it is not the host's fault.
+        verdict = rules.body if rules.verdict == "deny" and rules.body in _DENIALS else rules.verdict
+        self._rules[rules.host_id] = (verdict, parsed)
+        self._rules.move_to_end(rules.host_id)
+        if len(self._rules) > MAX_RULES:
+            self._rules.popitem(last=False)
+
+    def _pause(self, host_id: int, until: float) -> None:
+        """Give back what waits for a host that has failed, and refuse what the coordinator sent before it knew."""
+        if len(self._paused) > MAX_RULES:
+            now = clock.monotonic()
+            self._paused = {host: end for host, end in self._paused.items() if end > now}
+        self._paused[host_id] = max(self._paused.get(host_id, 0.0), until)
+        self._give_back(host_id)
+
+    def _pause_seconds(self, retry_after_seconds: float = 0.0) -> float:
+        """Return the least that the coordinator will wait after a first failure."""
+        config = self._config
+        return max(min(config.retry_wait_seconds, config.retry_wait_max_seconds), retry_after_seconds)
+
+
+def _open_copy(setup: WorkerSetup) -> Keeper | None:
+    if setup.copy is None:
+        return None
+    from crawler.copy.saving import Keeper  # late: most crawls save nothing
+
+    return Keeper(setup.copy, setup.config, setup.generation)
+
+
+def _failed_harvest(visit: Visit, text: str) -> Harvest:
+    reason = "internal-error"
+    outcome = Outcome(visit.host_id, visit.seq, FAILED, reason, host_failed=politeness.RETRIES[reason].host_failed)
+    return Harvest(outcome, Result(end=visit.ended(FAILED, reason, text)), [])

@@ -7,7 +7,6 @@ worker's pump for one page at a time; must not know the network, the ledger or a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -43,9 +42,10 @@ from crawler.rules import politeness, robots, urls
 from crawler.rules.offers import Offers, embed_steps
 from crawler.rules.scope import siblings
 from crawler.worker.hook import Page, run_hook
+from crawler.worker.linkcache import LinkCache
+from crawler.worker.outcome import outcome_of, page_row, retry_after_seconds
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-CACHED_LINKS = 32_768  # in each of the link cache's two halves
 #: answers to a HEAD that may be about HEAD: "method not allowed" and "not implemented", and what many servers send
 HEAD_REFUSED = frozenset({400, 403, 404, 405, 406, 501})
 
@@ -58,29 +58,6 @@ class Harvest(NamedTuple):
     reported: list[str]  # links that may be remembered as reported, once the result is on its way,
     embedded: Sequence[str] = ()  # and so what the page embeds,
     pointed: Sequence[str] = ()  # and what is linked with a fragment
-
-
-class LinkCache:
-    """Which links were reported lately, and with which depth.
-
-    So that the hundred navigation links of a page are not sent a thousand times. Two halves: when the young one is
-    full it becomes the old one, and the old one is forgotten. Forgetting only costs a candidate that the sieve drops.
-    """
-
-    def __init__(self) -> None:
-        self._young: dict[str, int] = {}
-        self._old: dict[str, int] = {}
-
-    def unreported(self, links: list[str], depth: int) -> list[str]:
-        """Return the links that were not reported with this depth or a smaller one."""
-        young, old = self._young.get, self._old.get
-        return [url for url in links if young(url, old(url, 1 << 30)) > depth]
-
-    def add(self, links: Sequence[str], depth: int) -> None:
-        """Remember links as reported."""
-        if len(self._young) > CACHED_LINKS:
-            self._old, self._young = self._young, {}
-        self._young.update(dict.fromkeys(links, depth))
 
 
 class Harvester:
@@ -103,8 +80,8 @@ class Harvester:
             return self._harvest_failure(visit, answer)
         if answer.status in HEAD_REFUSED and self._offers.asks_head(visit):
             end = visit.ended(QUEUED, "client-error", f"status {answer.status} for a HEAD")
-            return Harvest(_outcome(visit, answer, RETRY, "client-error"), Result(end), [])
-        page = _page_row(visit, answer)
+            return Harvest(outcome_of(visit, answer, RETRY, "client-error"), Result(end), [])
+        page = page_row(visit, answer)
         if answer.status == 429 or answer.status >= 500:
             return self._harvest_server_error(visit, answer, page)
         if answer.status in REDIRECTS and answer.header("location"):
@@ -155,7 +132,7 @@ class Harvester:
             candidates = candidates + self._offers.embedded(embedded, visit.depth, visit.id)
         reason = "ok" if answer.status < 300 else "redirect" if answer.status < 400 else "client-error"
         result = Result(visit.ended(DONE, reason), page, candidates, items, fragments=fragments)
-        return Harvest(_outcome(visit, answer, DONE, reason, has_page=True), result, reported, embedded, pointed)
+        return Harvest(outcome_of(visit, answer, DONE, reason, has_page=True), result, reported, embedded, pointed)
 
     def _unreported_embeds(self, found: list[parse.Link], visit: Visit) -> list[str]:
         """Return what is embedded here and was not reported yet as near to a page."""
@@ -237,7 +214,7 @@ class Harvester:
             if visit.depth == 0 and scope.widening(visit.host, host):
                 result.widened = host
             result.candidates = self._offers.redirect(target, depth, visit.redirects, visit.id, certain=certain)
-        outcome = _outcome(visit, answer, DONE, "redirect", has_page=True)
+        outcome = outcome_of(visit, answer, DONE, "redirect", has_page=True)
         outcome.widened = result.widened
         return Harvest(outcome, result, [])
 
@@ -247,15 +224,15 @@ class Harvester:
             result, what = Result(visit.ended(QUEUED, reason, f"status {answer.status}")), RETRY
         else:
             result, what = Result(visit.ended(FAILED, reason, f"status {answer.status}"), page), FAILED
-        outcome = _outcome(visit, answer, what, reason, has_page=result.page is not None)
+        outcome = outcome_of(visit, answer, what, reason, has_page=result.page is not None)
         outcome.host_failed = politeness.RETRIES[reason].host_failed
-        outcome.retry_after_seconds = _retry_after(answer)
+        outcome.retry_after_seconds = retry_after_seconds(answer)
         return Harvest(outcome, result, [])
 
     def _harvest_failure(self, visit: Visit, answer: Answer) -> Harvest:
         retry = politeness.may_retry(answer.reason, visit.attempts, self._config.retries)
         result = Result(visit.ended(QUEUED if retry else FAILED, answer.reason, answer.error, asked=answer.asked))
-        outcome = _outcome(visit, answer, RETRY if retry else FAILED, answer.reason)
+        outcome = outcome_of(visit, answer, RETRY if retry else FAILED, answer.reason)
         outcome.host_failed = politeness.RETRIES[answer.reason].host_failed
         return Harvest(outcome, result, [])
 
@@ -272,50 +249,7 @@ class Harvester:
         if row.verdict == "rules":
             row.body = robots.decode(answer.body or b"")
             row.crawl_delay = robots.Rules(row.body, ROBOTS_TOKEN).crawl_delay
-        outcome = _outcome(visit, answer, ROBOTS, row.verdict or answer.reason)
+        outcome = outcome_of(visit, answer, ROBOTS, row.verdict or answer.reason)
         outcome.host_failed = bool(answer.reason) or answer.status == 429 or answer.status >= 500
-        outcome.retry_after_seconds = _retry_after(answer) if outcome.host_failed else 0.0
+        outcome.retry_after_seconds = retry_after_seconds(answer) if outcome.host_failed else 0.0
         return Harvest(outcome, Result(robots=row), [])
-
-
-def _retry_after(answer: Answer) -> float:
-    header = answer.header("retry-after")
-    return politeness.retry_after_seconds(header, clock.wall()) if header else 0.0
-
-
-def _page_row(visit: Visit, answer: Answer) -> PageRow:
-    header = answer.header
-    size, digest = None, None
-    if answer.body is not None and visit.depth < EXTERNAL:  # else it is read for its anchors, and perhaps cut
-        size = len(answer.body)
-        digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
-    elif (length := header("content-length")).isdecimal() and len(length) < 16:
-        size = int(length)
-    return PageRow(
-        visit.host_id,
-        visit.seq,
-        answer.status,
-        int(answer.started_at * 1000),
-        int(answer.elapsed_seconds * 1000),
-        content_type=header("content-type") or None,
-        size=size,
-        wire_size=answer.wire_size,
-        digest=digest,
-        ip=answer.ip or None,
-        http_version=answer.http_version or None,
-        etag=header("etag") or None,
-        last_modified=header("last-modified") or None,
-    )
-
-
-def _outcome(visit: Visit, answer: Answer, what: str, reason: str, *, has_page: bool = False) -> Outcome:
-    return Outcome(
-        visit.host_id,
-        visit.seq,
-        what,
-        reason,
-        has_page=has_page,
-        status=answer.status,
-        size=len(answer.body) if answer.body is not None else 0,
-        elapsed_ms=int(answer.elapsed_seconds * 1000),
-    )

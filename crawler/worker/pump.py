@@ -22,31 +22,26 @@ import gc
 import mmap
 import os
 import signal
-from collections import OrderedDict, deque
-from collections.abc import Callable, Container
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from crawler import clock
-from crawler.config import ROBOTS_TOKEN, Config
+from crawler.config import Config
 from crawler.errors import SavingError, UsageError
 from crawler.load import load_hook
 from crawler.model import (
-    EMBEDDED,
     EXTERNAL,
     FAILED,
-    HEADED,
     MAX_REDIRECTS,
     PREREQUISITE,
     SKIPPED,
     UNASKED,
     Answer,
-    Batch,
     End,
-    HostFacts,
-    HostRules,
     Order,
     Outcome,
     Result,
@@ -54,25 +49,23 @@ from crawler.model import (
     Visit,
 )
 from crawler.processes.pools import enter_child
-from crawler.rules import politeness
 from crawler.rules.offers import Offers
-from crawler.rules.robots import MAX_BODY_BYTES, Rules
+from crawler.rules.robots import Rules
 from crawler.rules.scope import Scope
-from crawler.transports import CSS_TYPES, PAGE_TYPES, Request, Transport, open_transport
+from crawler.transports import Transport, open_transport
+from crawler.worker.asking import Asking
+from crawler.worker.batch import Outgoing
+from crawler.worker.briefing import DENIALS, Briefings
 from crawler.worker.harvest import Harvest, Harvester
+from crawler.worker.outcome import internal_error
 
 if TYPE_CHECKING:
     from crawler.copy.saving import CopySetup, Keeper
 
 HOLD_SECONDS = 0.02
-BATCH_BYTES = 256 * 1024
-BATCH_RESULTS = 64
 GC_THRESHOLD = (10_000, 20, 50)  # of Python's collector: (700, 10, 10) looks at all that waits many times a second
 RESERVED_BYTES = 4 << 20  # of memory, that the pool's code needs to send a call's result and to take the next order
 EXIT_OUT_OF_MEMORY = 74
-MAX_RULES = 2_048  # hosts whose parsed robots.txt is kept
-#: what is known of a host that must not be asked → the reason with which its URLs fail
-_DENIALS = {"deny": "robots-unreachable", "blocked-address": "blocked-address"}
 
 
 class WorkerSetup(NamedTuple):
@@ -163,23 +156,20 @@ class Pump:
         self._is_process = setup.lock_file is not None
         scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
         self._offers = Offers.of(config, scope, setup.key)
-        self._page_types = PAGE_TYPES + CSS_TYPES if config.embeds else PAGE_TYPES
-        self._embed_types = CSS_TYPES + PAGE_TYPES if config.check_fragments else CSS_TYPES
         hook = setup.hook or (load_hook(config.parse) if config.parse else None)
         self._harvester = Harvester(config, self._offers, hook)
         self._checks_memory = self._is_process and hook is not None  # nobody else keeps what a page took
         self._keeper = _open_copy(setup)
+        self._asking = Asking(config, self._offers, self._keeper)
         self._unsaved = ""  # why a body could not be saved
         self._transport: Transport = open_transport(config, setup.in_flight)
-        self._rules: OrderedDict[int, tuple[str, Rules | None]] = OrderedDict()
-        self._paused: dict[int, float] = {}  # host → until when (monotonic)
+        self._briefings = Briefings()
+        self._outgoing = Outgoing()
         self._waiting: dict[int, deque[Visit]] = {}
         self._flying: dict[int, Visit] = {}  # by tag
         self._flying_at: dict[int, int] = {}  # by the host that is asked
         self._arrived: deque[Answer] = deque()
         self._decode = msgspec.msgpack.Decoder(Order).decode
-        self._encode = msgspec.msgpack.Encoder().encode
-        self._clear()
 
     def __repr__(self) -> str:
         waiting = sum(map(len, self._waiting.values()))
@@ -215,13 +205,14 @@ class Pump:
             self._start_waiting()
             self._finish_arrived(until)
             left = until - clock.monotonic()
-            if left <= 0 or self._is_full() or not self._flying or (order.hungry and self._outcomes):
+            is_enough = self._outgoing.is_full or (order.hungry and self._outgoing.has_outcomes)
+            if left <= 0 or is_enough or not self._flying:
                 return self._hand_back()
             self._arrived.extend(self._transport.wait(0 if self._arrived else left))
 
     def _accept(self, order: Order) -> None:
         for rules in order.rules:
-            self._learn(rules)
+            self._briefings.learn(rules)
         until = clock.monotonic() + self._pause_seconds()
         for host_id in order.pause:
             self._pause(host_id, until)
@@ -236,16 +227,16 @@ class Pump:
         if visit.hop == PREREQUISITE:
             self._waiting.setdefault(visit.clock_id, deque()).append(visit)
             return
-        rules = self._rules.get(visit.host_id)
+        rules = self._briefings.of(visit.host_id)
         if rules is None:
-            self._unask(visit)
+            self._outgoing.unask(visit)
             return
-        self._rules.move_to_end(visit.host_id)
         end = self._forbidden(visit, *rules)
         if end is not None:
-            self._add(Outcome(visit.host_id, visit.seq, end.state, end.reason), Result(end=end), clock.monotonic())
-        elif self._paused.get(visit.host_id, 0.0) > clock.monotonic():
-            self._unask(visit)
+            outcome = Outcome(visit.host_id, visit.seq, end.state, end.reason)
+            self._outgoing.add(outcome, Result(end=end), clock.monotonic())
+        elif self._briefings.is_paused(visit.host_id):
+            self._outgoing.unask(visit)
         else:
             self._waiting.setdefault(visit.clock_id, deque()).append(visit)
 
@@ -257,8 +248,8 @@ class Pump:
             objection = self._offers.objection(visit.host, visit.target, visit.depth)
             if objection:
                 return visit.ended(SKIPPED, objection, asked=False)
-        if verdict in _DENIALS:
-            return visit.ended(FAILED, _DENIALS[verdict], asked=False)
+        if verdict in DENIALS:
+            return visit.ended(FAILED, DENIALS[verdict], asked=False)
         self._mark.value = visit.tag  # a hostile pattern may take for ever to match
         allowed = rules is None or rules.allows(visit.target)
         self._mark.value = 0
@@ -272,28 +263,11 @@ class Pump:
                 visit = visits.popleft()
                 self._flying[visit.tag] = visit
                 flying += 1
-                self._transport.start(self._request(visit))
+                self._transport.start(self._asking.request(visit))
             if flying:
                 self._flying_at[host_id] = flying
             if not visits:
                 del self._waiting[host_id]
-
-    def _request(self, visit: Visit) -> Request:
-        """Return what to ask of a visit's host, and which types of body are wanted."""
-        method, cut_body_at = "GET", 0
-        types: Container[str] = self._page_types
-        if visit.hop == PREREQUISITE:
-            cut_body_at, types = MAX_BODY_BYTES, ()
-        elif self._offers.asks_head(visit):
-            method, types = "HEAD", ()
-        elif visit.depth >= HEADED or (visit.depth >= EXTERNAL and not self._config.check_fragments):
-            types = ()
-        elif visit.depth >= EXTERNAL:
-            cut_body_at, types = self._config.max_body_bytes, PAGE_TYPES
-        else:
-            others = self._embed_types if visit.depth >= EMBEDDED else self._page_types
-            types = others if self._keeper is None else self._keeper.types(visit.url, others)
-        return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types)
 
     def _finish_arrived(self, until: float) -> None:
         while self._arrived:
@@ -303,7 +277,7 @@ class Pump:
             if not self._flying_at[visit.clock_id]:
                 del self._flying_at[visit.clock_id]
             self._finish(visit, answer)
-            if self._is_full() or clock.monotonic() >= until:
+            if self._outgoing.is_full or clock.monotonic() >= until:
                 return
 
     def _finish(self, visit: Visit, answer: Answer) -> None:
@@ -313,7 +287,7 @@ class Pump:
             harvest = self._harvester.harvest(visit, answer)
             if self._keeper is not None and harvest.result.page is not None and visit.depth < EXTERNAL:
                 self._keeper.keep(visit.url, answer, harvest.result.page)
-            encoded = self._encode(harvest.result)
+            encoded = self._outgoing.encode(harvest.result)
             if self._checks_memory:
                 _check_memory()
         except MemoryError:
@@ -324,93 +298,33 @@ class Pump:
             return
         except Exception as error:
             text = f"{type(error).__name__}: {error}"[:300].encode("ascii", "replace").decode()
-            harvest = _failed_harvest(visit, text)
-            encoded = self._encode(harvest.result)
+            harvest = Harvest(*internal_error(visit, text), [])
+            encoded = self._outgoing.encode(harvest.result)
         self._harvester.remember(harvest)
         self._mark.value = 0
         if harvest.outcome.host_failed:
             self._pause(visit.clock_id, answer.ended + self._pause_seconds(harvest.outcome.retry_after_seconds))
         harvest.outcome.asked = answer.asked
-        self._count(visit.clock_id, answer, harvest.outcome)
-        self._append(harvest.outcome, encoded, answer.ended)
-
-    # ---- what comes back
-
-    def _add(self, outcome: Outcome, result: Result, ended: float) -> None:
-        self._append(outcome, self._encode(result), ended)
-
-    def _append(self, outcome: Outcome, encoded: bytes, ended: float) -> None:
-        self._outcomes.append(outcome)
-        self._ended.append(ended)
-        self._results.append(msgspec.Raw(encoded))
-        self._bytes += len(encoded)
-
-    def _unask(self, visit: Visit) -> None:
-        self._outcomes.append(Outcome(visit.host_id, visit.seq, UNASKED))
-        self._ended.append(0.0)
+        self._outgoing.count(visit.clock_id, answer, harvest.outcome)
+        self._outgoing.append(harvest.outcome, encoded, answer.ended)
 
     def _give_back(self, host_id: int) -> None:
         for visit in self._waiting.pop(host_id, ()):
-            self._unask(visit)
-
-    def _count(self, host_id: int, answer: Answer, outcome: Outcome) -> None:
-        """Add to the facts of the host that was asked."""
-        if not answer.asked:
-            return
-        facts = self._facts.setdefault(host_id, HostFacts(host_id, 0, 0.0, False, 0))
-        facts.asked += 1
-        facts.asked_at = max(facts.asked_at, answer.started_at + answer.elapsed_seconds)
-        facts.bytes_received += answer.wire_size or 0
-        facts.elapsed_ms += outcome.elapsed_ms
-        if outcome.host_failed:
-            facts.failures += 1
-        else:
-            facts.succeeded, facts.failures = True, 0
-        if outcome.retry_after_seconds:
-            facts.retry_at = max(facts.retry_at, clock.wall() + outcome.retry_after_seconds)
-
-    def _is_full(self) -> bool:
-        return self._bytes >= BATCH_BYTES or len(self._results) >= BATCH_RESULTS
-
-    def _hand_back(self) -> Returned:
-        now = clock.monotonic()
-        for outcome, ended in zip(self._outcomes, self._ended, strict=True):
-            outcome.ended_ago_seconds = now - ended if ended else 0.0
-        outcomes = self._encode(self._outcomes) if self._outcomes else b""
-        batch = self._encode(Batch(self._results, list(self._facts.values()))) if self._results else b""
-        self._clear()
-        return Returned(self._generation, outcomes, batch, self._unsaved, unsaved=bool(self._unsaved))
-
-    def _clear(self) -> None:
-        self._outcomes: list[Outcome] = []
-        self._ended: list[float] = []
-        self._results: list[msgspec.Raw] = []
-        self._facts: dict[int, HostFacts] = {}
-        self._bytes = 0
-
-    # ---- hosts
-
-    def _learn(self, rules: HostRules) -> None:
-        parsed = Rules(rules.body, ROBOTS_TOKEN) if rules.verdict == "rules" else None
-        # The reason of a denial matters where it is not the host's fault.
-        verdict = rules.body if rules.verdict == "deny" and rules.body in _DENIALS else rules.verdict
-        self._rules[rules.host_id] = (verdict, parsed)
-        self._rules.move_to_end(rules.host_id)
-        if len(self._rules) > MAX_RULES:
-            self._rules.popitem(last=False)
+            self._outgoing.unask(visit)
 
     def _pause(self, host_id: int, until: float) -> None:
         """Give back what waits for a host that has failed, and refuse what the coordinator sent before it knew."""
-        if len(self._paused) > MAX_RULES:
-            now = clock.monotonic()
-            self._paused = {host: end for host, end in self._paused.items() if end > now}
-        self._paused[host_id] = max(self._paused.get(host_id, 0.0), until)
+        self._briefings.pause(host_id, until)
         self._give_back(host_id)
 
     def _pause_seconds(self, retry_after_seconds: float = 0.0) -> float:
         """Return the least that the coordinator will wait after a first failure."""
         config = self._config
         return max(min(config.retry_wait_seconds, config.retry_wait_max_seconds), retry_after_seconds)
+
+    def _hand_back(self) -> Returned:
+        outcomes, batch = self._outgoing.hand_back()
+        return Returned(self._generation, outcomes, batch, self._unsaved, unsaved=bool(self._unsaved))
 
 
 def _open_copy(setup: WorkerSetup) -> Keeper | None:
@@ -419,9 +333,3 @@ def _open_copy(setup: WorkerSetup) -> Keeper | None:
     from crawler.copy.saving import Keeper  # late: most crawls save nothing
 
     return Keeper(setup.copy, setup.config, setup.generation)
-
-
-def _failed_harvest(visit: Visit, text: str) -> Harvest:
-    reason = "internal-error"
-    outcome = Outcome(visit.host_id, visit.seq, FAILED, reason, host_failed=politeness.RETRIES[reason].host_failed)
-    return Harvest(outcome, Result(end=visit.ended(FAILED, reason, text)), [])

@@ -175,8 +175,8 @@ STAGES: dict[str, Stage] = {
     "worker: take the order": Stage(WORKER, "crawler.worker.pump:Pump._accept", 0, LATER),
     "worker: fetch": Stage(WORKER, "crawler.worker.pump:Pump._start_waiting", 5, LATER),
     "worker: parse": Stage(WORKER, "crawler.worker.harvest:Harvester.harvest", 0, LATER),
-    "worker: encode": Stage(WORKER, "crawler.worker.pump:Pump._append", 0, LATER),
-    "worker: hand back": Stage(WORKER, "crawler.worker.pump:Pump._hand_back", 4, LATER),
+    "worker: encode": Stage(WORKER, "crawler.worker.batch:Outgoing.append", 0, LATER),
+    "worker: hand back": Stage(WORKER, "crawler.worker.batch:Outgoing.hand_back", 5, LATER),
     "worker: return": Stage(WORKER, "multiprocessing.queues:SimpleQueue.put", 0, LATER),
     # a consumer, in the order of a group
     "consumer: set-up": Stage(CONSUMER, "crawler.consumer:_drain"),

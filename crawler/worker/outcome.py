@@ -1,0 +1,65 @@
+"""How a visit ended, for the coordinator, and the row of a page, for the ledger: what most readers of answers make.
+
+Pure but for the clock of Retry-After dates; runs in a worker. Must not know which reader asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from crawler import clock
+from crawler.model import EXTERNAL, FAILED, Answer, Outcome, PageRow, Result, Visit
+from crawler.rules import politeness
+
+
+def outcome_of(visit: Visit, answer: Answer, what: str, reason: str, *, has_page: bool = False) -> Outcome:
+    """Return how a visit ended that was answered."""
+    return Outcome(
+        visit.host_id,
+        visit.seq,
+        what,
+        reason,
+        has_page=has_page,
+        status=answer.status,
+        size=len(answer.body) if answer.body is not None else 0,
+        elapsed_ms=int(answer.elapsed_seconds * 1000),
+    )
+
+
+def page_row(visit: Visit, answer: Answer) -> PageRow:
+    """Return the row of a page, as far as its headers and the digest of its body go."""
+    header = answer.header
+    size, digest = None, None
+    if answer.body is not None and visit.depth < EXTERNAL:  # else it is read for its anchors, and perhaps cut
+        size = len(answer.body)
+        digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
+    elif (length := header("content-length")).isdecimal() and len(length) < 16:
+        size = int(length)
+    return PageRow(
+        visit.host_id,
+        visit.seq,
+        answer.status,
+        int(answer.started_at * 1000),
+        int(answer.elapsed_seconds * 1000),
+        content_type=header("content-type") or None,
+        size=size,
+        wire_size=answer.wire_size,
+        digest=digest,
+        ip=answer.ip or None,
+        http_version=answer.http_version or None,
+        etag=header("etag") or None,
+        last_modified=header("last-modified") or None,
+    )
+
+
+def retry_after_seconds(answer: Answer) -> float:
+    """Return how long the host wants to be left alone; 0: it did not say."""
+    header = answer.header("retry-after")
+    return politeness.retry_after_seconds(header, clock.wall()) if header else 0.0
+
+
+def internal_error(visit: Visit, text: str) -> tuple[Outcome, Result]:
+    """Return how a visit ends that this program failed on."""
+    reason = "internal-error"
+    outcome = Outcome(visit.host_id, visit.seq, FAILED, reason, host_failed=politeness.RETRIES[reason].host_failed)
+    return outcome, Result(end=visit.ended(FAILED, reason, text))

@@ -13,10 +13,11 @@ from crawler.config import Config
 from crawler.errors import CrawlerError, LedgerInUse, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from crawler.api.report import ItemRecord, LinkRecord, PageRecord, Report, UrlRecord
+    from crawler.api.report import Report
     from crawler.api.session import crawl
     from crawler.api.streaming import Stream, stream
     from crawler.engine.crawl import Stop
+    from crawler.ledger.records import ItemRecord, LinkRecord, PageRecord, UrlRecord
     from crawler.worker.hook import Follow, Page
 
 __all__ = [
@@ -26,14 +27,14 @@ __all__ = [
 
 _LATE = {
     "Follow": "crawler.worker.hook",
-    "ItemRecord": "crawler.api.report",
-    "LinkRecord": "crawler.api.report",
+    "ItemRecord": "crawler.ledger.records",
+    "LinkRecord": "crawler.ledger.records",
     "Page": "crawler.worker.hook",
-    "PageRecord": "crawler.api.report",
+    "PageRecord": "crawler.ledger.records",
     "Report": "crawler.api.report",
     "Stop": "crawler.engine.crawl",
     "Stream": "crawler.api.streaming",
-    "UrlRecord": "crawler.api.report",
+    "UrlRecord": "crawler.ledger.records",
     "crawl": "crawler.api.session",
     "stream": "crawler.api.streaming",
 }

@@ -22,7 +22,7 @@ import msgspec
 
 from crawler.config import Config
 from crawler.errors import CrawlerError, StorageError
-from crawler.ledger.writer import Fenced, Parcel, Writer
+from crawler.ledger.apply import Fenced, NumberedBatch, Writer
 from crawler.processes.pools import enter_child
 from crawler.rules.offers import Offers
 from crawler.rules.scope import Scope
@@ -89,7 +89,7 @@ def _drain(setup: ConsumerSetup, q: Any, turn: Any) -> None:
         durability=config.durability,
         obey_nofollow=config.obey_nofollow,
     )
-    decode = msgspec.msgpack.Decoder(Parcel).decode
+    decode = msgspec.msgpack.Decoder(NumberedBatch).decode
     try:
         while True:
             with turn:  # one at a time drains and commits: so commits follow the numbers
@@ -150,7 +150,7 @@ class Outbox:
         """Number a batch, keep it, put it. Never blocks for long, never raises for what a dead consumer did."""
         with self.lock:
             self._number += 1
-            kept = Kept(self._encode(Parcel(self._number, hungry, body)), pages, ended)
+            kept = Kept(self._encode(NumberedBatch(self._number, hungry, body)), pages, ended)
             self.unacked[self._number] = kept
             self.pages += pages
             self.bytes += len(kept.blob)

@@ -10,6 +10,7 @@ coordinator looks at) and a `Batch` (bytes that only a consumer decodes).
 
 from __future__ import annotations
 
+import enum
 from typing import Final, NamedTuple
 
 import msgspec
@@ -55,16 +56,33 @@ MAX_LINKS_PER_PAGE: Final = 10_000  # stored; the rest is counted
 HOOK_REL: Final = "hook"  # the rel of a link that a parse hook followed: it is, whatever the page says of it
 EMBED_REL: Final = "embed"  # the rel of what a page embeds, among its links
 
-#: Added to the depth of a URL that is known only as an embed, or only as a link that leaves the scope, with a fragment
-#: to look for or (HEADED) without one: it is asked, and not crawled. So the smallest depth, which the ledger keeps, is
-#: also the best claim: a URL that turns out to be a page of the crawl becomes one, whenever that is found out. The
-#: remainder is the depth; of an embed, its steps from a page.
-EMBEDDED: Final = 1_000_000
-EXTERNAL: Final = 2 * EMBEDDED
-HEADED: Final = 3 * EMBEDDED
+
+class Purpose(enum.IntEnum):
+    """What a visit is for. The numbers stand in ledgers.
+
+    The first four are a chain, by rank: a visit of one of them does all that a visit of a later one would do, so that
+    of two purposes of a URL the earlier is enough. What is no step of it is an errand, with a key of its own: a URL may
+    be a page and somebody's robots.txt. `rules.purposes` says how each is asked and read.
+    """
+
+    PAGE = 0  # of the crawl: its links are followed
+    EMBED = 1  # what a page needs to be shown; of a stylesheet, what that needs is asked for, too
+    EXTERNAL_FRAGMENT = 2  # leaves the scope, and is linked with a #fragment that is to be looked for
+    EXTERNAL = 3  # leaves the scope: is it there?
+    ROBOTS = 16  # a host's robots.txt
+
+    @property
+    def word(self) -> str:
+        """Return it as users read it: "external-fragment"."""
+        return self.name.lower().replace("_", "-")
+
+
+#: what a URL that is to be crawled or checked may be, the strongest purpose first
+CHAIN: Final = (Purpose.PAGE, Purpose.EMBED, Purpose.EXTERNAL_FRAGMENT, Purpose.EXTERNAL)
 ROBOTS_SEQ: Final = -1  # the seq of a robots.txt visit, which is no row of urls
 
-VisitId = tuple[int, int]  # (host_id, seq): the key of a row of urls; (host_id, ROBOTS_SEQ) for a robots.txt
+UrlId = tuple[int, int]  # (host_id, seq): the key of a row of urls
+VisitId = UrlId
 
 
 class Visit(msgspec.Struct, array_like=True, frozen=True):
@@ -76,9 +94,11 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
     host: str  # scheme and authority, "https://example.org:8080"
     target: str  # path and query of the normal form, as sent on the wire
     hop: str
-    depth: int  # plus EMBEDDED, EXTERNAL or HEADED
+    purpose: Purpose
+    depth: int  # of an embed: steps from its page
     redirects: int  # how many redirects in a row led here
     attempts: int  # how often it was tried before
+    visits: int  # of this URL that have ended: who comes back with another number comes too late
     named: bool  # the user named this host: the address guard lets it pass
     at_once: int  # how many requests this worker may have in flight for this host
     clock_id: int  # the host that is asked: host_id, but for a robots.txt that was redirected to another host
@@ -96,7 +116,9 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
 
     def ended(self, state: str, reason: str, error: str | None = None, *, asked: bool = True) -> End:
         """Return the record that ends it in this state."""
-        return End(state, reason, error, self.host_id, self.seq, self.attempts, asked, self.depth, self.redirects)
+        return End(
+            state, reason, error, self.host_id, self.seq, self.visits, asked, self.purpose, self.depth, self.redirects
+        )  # fmt: skip
 
 
 class HostRules(msgspec.Struct, array_like=True, frozen=True):
@@ -150,15 +172,15 @@ class PageRow(msgspec.Struct, array_like=True):
     digest: str | None = None  # "sha256:…" of the decoded body
     ip: str | None = None
     http_version: str | None = None
-    redirect_url: str | None = None
-    etag: str | None = None
-    last_modified: str | None = None
     title: str | None = None
     meta_description: str | None = None
     h1: str | None = None
     canonical: str | None = None
     lang: str | None = None
     meta_robots: str | None = None
+    redirect_url: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
     links: str | None = None  # JSON array of {url, text, rel}
     links_found: int = 0
     links_bad: int = 0  # hrefs that are no http(s) URL
@@ -177,31 +199,33 @@ class FragmentsRow(msgspec.Struct, array_like=True):
 
 
 class End(msgspec.Struct, array_like=True):
-    """A URL's new state. Applies only while the row is queued with this many attempts: exactly once."""
+    """A URL's new state. Applies only while the row is queued and this many of its visits have ended: exactly once."""
 
     state: str  # queued (it is tried again), or one of the three ends
     reason: str
     error: str | None  # a short text for people
     host_id: int
     seq: int
-    attempts: int  # as in the visit
+    visits: int  # as in the visit
     asked: bool  # the row's attempts get one more
-    depth: int  # as in the visit: where the ledger knows a smaller one by now, the page's links are offered again
+    purpose: Purpose  # as in the visit: where the ledger knows a smaller (purpose, depth) by now, the page's links are
+    depth: int  # offered again, or it is asked again
     redirects: int
 
 
 class Candidate(msgspec.Struct, array_like=True):
-    """A link that may be new. `doubtful`: in scope only if a seed's redirect widens the scope to its host."""
+    """A link that may be new."""
 
     fingerprint: int
     host: str
     target: str
     hop: str
+    purpose: Purpose
     depth: int
     redirects: int
     via_host_id: int
     via_seq: int
-    doubtful: bool = False
+    conditional: bool = False  # in scope only if a seed redirects to its host
 
 
 class ItemRow(msgspec.Struct, array_like=True):
@@ -211,6 +235,18 @@ class ItemRow(msgspec.Struct, array_like=True):
     seq: int
     number: int
     item: str  # JSON
+
+
+class AttemptRow(msgspec.Struct, array_like=True):
+    """A try that was not a success at once: one row of _attempts, in the order of its columns."""
+
+    host_id: int
+    seq: int
+    visit: int  # 1, 2, 3 ...: of this URL
+    time_ms: int  # Unix time of its start
+    reason: str  # one of REASONS
+    status: int | None  # None: there was no answer
+    elapsed_ms: int
 
 
 class HostFacts(msgspec.Struct, array_like=True):
@@ -252,6 +288,7 @@ class Result(msgspec.Struct, array_like=True):
     robots: RobotsRow | None = None
     widened: str = ""  # the host that a seed's redirect adds to the scope
     fragments: FragmentsRow | None = None  # only if they are checked
+    attempt: AttemptRow | None = None  # only if it was no success at once
 
 
 class Batch(msgspec.Struct, array_like=True):

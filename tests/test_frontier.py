@@ -14,7 +14,20 @@ from crawler.frontier.frontier import AHEAD, Frontier
 from crawler.ledger import opening
 from crawler.ledger.opening import SeedRow
 from crawler.ledger.reader import Reader
-from crawler.model import DONE, RETRY, ROBOTS, ROBOTS_SEQ, UNASKED, End, HostFacts, Outcome, Result, RobotsRow, Visit
+from crawler.model import (
+    DONE,
+    RETRY,
+    ROBOTS,
+    ROBOTS_SEQ,
+    UNASKED,
+    End,
+    HostFacts,
+    Outcome,
+    Purpose,
+    Result,
+    RobotsRow,
+    Visit,
+)
 from tests.test_ledger import SEED, Bench
 
 LINKS = [f"{SEED}{number}" for number in range(1, 40)]
@@ -32,7 +45,7 @@ class Stand:
         self.frontier = Frontier(self.bench.reader, config, workers, 0, lambda: self.now)
 
     def add_links(self) -> None:
-        candidates = self.bench.offers.links(LINKS, 0, (1, 0))
+        candidates = self.bench.offers.links(LINKS, Purpose.PAGE, 0, (1, 0))
         self.bench.commit(Result(candidates=candidates))
         self.frontier.wake(self.bench.reader.counters())
 
@@ -49,7 +62,7 @@ class Stand:
 
     def commit(self, visit: Visit, what: str = DONE) -> None:
         state = "queued" if what == RETRY else what
-        end = End(state, "ok", None, visit.host_id, visit.seq, visit.attempts, True, 0, 0)
+        end = End(state, "ok", None, visit.host_id, visit.seq, visit.visits, True, Purpose.PAGE, 0, 0)
         self.bench.commit(Result(end=end))
         self.frontier.wake(self.bench.reader.counters())
         self.frontier.acknowledge([(visit.host_id, visit.seq, what)])
@@ -222,7 +235,7 @@ def test_a_crawl_delay_holds_from_robots_txt_on(tmp_path: Path) -> None:
     stand.settle(visit, ROBOTS)
     facts = HostFacts(1, 1, time.time(), True, 0)
     row = RobotsRow(1, "rules", 1, 200, body="x", crawl_delay=30.0, fetched_at=time.time())
-    stand.bench.writer.commit([stand.bench.parcel(Result(robots=row), hosts=[facts])], queue_is_empty=True)
+    stand.bench.writer.commit([stand.bench.numbered(Result(robots=row), hosts=[facts])], queue_is_empty=True)
     stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
     stand.now += 29.0
     assert stand.take() == []
@@ -276,7 +289,7 @@ def test_a_host_that_is_busy_when_it_gets_urls_is_not_forgotten_when_the_window_
         for visit in visits:
             stand.settle(visit)
         if links:
-            stand.bench.commit(Result(candidates=stand.bench.offers.links(links, 0, (1, 0))))
+            stand.bench.commit(Result(candidates=stand.bench.offers.links(links, Purpose.PAGE, 0, (1, 0))))
         for visit in visits:
             stand.commit(visit)
 

@@ -12,10 +12,10 @@ import pytest
 from crawler.config import Config
 from crawler.errors import StorageError, UsageError
 from crawler.ledger import connection, opening, schema
+from crawler.ledger.apply import Fenced, NumberedBatch, ProtocolError, Writer
 from crawler.ledger.opening import SeedRow
 from crawler.ledger.reader import Reader
-from crawler.ledger.writer import Fenced, Parcel, ProtocolError, Writer
-from crawler.model import Batch, Candidate, End, HostFacts, ItemRow, PageRow, Result, RobotsRow
+from crawler.model import Batch, Candidate, End, HostFacts, ItemRow, PageRow, Purpose, Result, RobotsRow
 from crawler.rules import urls
 from crawler.rules.offers import Offers
 from crawler.rules.scope import Scope
@@ -37,20 +37,20 @@ class Bench:
         self.reader = Reader(path, self.opening.run_id)
         self.number = 0
 
-    def parcel(self, *results: Result, hungry: bool = False, hosts: list[HostFacts] | None = None) -> Parcel:
+    def numbered(self, *results: Result, hungry: bool = False, hosts: list[HostFacts] | None = None) -> NumberedBatch:
         self.number += 1
         raw = [msgspec.Raw(msgspec.msgpack.encode(result)) for result in results]
-        return Parcel(self.number, hungry, msgspec.msgpack.encode(Batch(raw, hosts or [])))
+        return NumberedBatch(self.number, hungry, msgspec.msgpack.encode(Batch(raw, hosts or [])))
 
     def commit(self, *results: Result, hungry: bool = True) -> None:
-        self.writer.commit([self.parcel(*results, hungry=hungry)], queue_is_empty=True)
+        self.writer.commit([self.numbered(*results, hungry=hungry)], queue_is_empty=True)
 
-    def page(self, seq: int, links: list[str], depth: int = 0, attempts: int = 0) -> Result:
+    def page(self, seq: int, links: list[str], depth: int = 0, visits: int = 0) -> Result:
         """A page of host 1 that was done, with links to be followed."""
         as_json = msgspec.json.encode([{"url": url} for url in links]).decode()
         row = PageRow(1, seq, 200, 0, 0, links=as_json, links_found=len(links))
-        end = End("done", "ok", None, 1, seq, attempts, True, depth, 0)
-        return Result(end, row, self.offers.links(links, depth, (1, seq)))
+        end = End("done", "ok", None, 1, seq, visits, True, Purpose.PAGE, depth, 0)
+        return Result(end, row, self.offers.links(links, Purpose.PAGE, depth, (1, seq)))
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         connection = sqlite3.connect(self.path)
@@ -89,9 +89,9 @@ def test_links_become_urls_once_and_keep_their_order(bench: Bench) -> None:
 
 
 def test_a_batch_that_comes_twice_is_passed_over(bench: Bench) -> None:
-    parcel = bench.parcel(bench.page(0, []))
-    bench.writer.commit([parcel], queue_is_empty=True)
-    bench.writer.commit([parcel], queue_is_empty=True)
+    batch = bench.numbered(bench.page(0, []))
+    bench.writer.commit([batch], queue_is_empty=True)
+    bench.writer.commit([batch], queue_is_empty=True)
     assert bench.rows("SELECT count(*) FROM pages") == [(1,)]
 
 
@@ -102,11 +102,11 @@ def test_a_missing_number_is_refused_and_nothing_is_written(bench: Bench) -> Non
     assert bench.rows("SELECT state FROM urls") == [("queued",)]
 
 
-@pytest.mark.parametrize("attempts", [0, 1])
-def test_a_url_that_has_ended_cannot_end_again(bench: Bench, attempts: int) -> None:
+@pytest.mark.parametrize("visits", [0, 1])
+def test_a_url_that_has_ended_cannot_end_again(bench: Bench, visits: int) -> None:
     bench.commit(bench.page(0, []))
     with pytest.raises(ProtocolError):
-        bench.commit(bench.page(0, [], attempts=attempts))
+        bench.commit(bench.page(0, [], visits=visits))
     assert bench.rows("SELECT count(*) FROM pages") == [(1,)]
     assert bench.reader.counters().committed == 1
 
@@ -120,7 +120,7 @@ def test_a_writer_of_an_older_run_is_fenced_off(bench: Bench) -> None:
 
 def test_a_retried_url_stays_queued_behind_the_others(bench: Bench) -> None:
     bench.commit(bench.page(0, ["http://a.test/1", "http://a.test/2"]))
-    bench.commit(Result(End("queued", "timeout", "too slow", 1, 1, 0, True, 1, 0)))
+    bench.commit(Result(End("queued", "timeout", "too slow", 1, 1, 0, True, Purpose.PAGE, 1, 0)))
     assert [(row.target, row.attempts) for row in bench.reader.ready(1, 10)] == [("/2", 0), ("/1", 1)]
 
 
@@ -137,7 +137,7 @@ def test_candidates_wait_until_somebody_is_hungry_or_they_are_old(bench: Bench) 
 
 def test_a_smaller_depth_is_kept(bench: Bench) -> None:
     key = bench.opening.key
-    deep = Candidate(urls.fingerprint("http://a.test/x", key), "http://a.test", "/x", "L", 5, 0, 1, 0)
+    deep = Candidate(urls.fingerprint("http://a.test/x", key), "http://a.test", "/x", "L", Purpose.PAGE, 5, 0, 1, 0)
     bench.commit(Result(candidates=[deep]))
     bench.commit(Result(candidates=[msgspec.structs.replace(deep, depth=3)]))
     bench.commit(Result(candidates=[msgspec.structs.replace(deep, depth=4)]))
@@ -147,7 +147,7 @@ def test_a_smaller_depth_is_kept(bench: Bench) -> None:
 def test_a_page_whose_depth_is_lowered_offers_its_links_again(shallow: Bench) -> None:
     """/far is at the limit when it is fetched, so its link is not offered; a shorter way to it comes to light later."""
     key = shallow.opening.key
-    far = Candidate(urls.fingerprint("http://a.test/far", key), "http://a.test", "/far", "L", 2, 0, 1, 0)
+    far = Candidate(urls.fingerprint("http://a.test/far", key), "http://a.test", "/far", "L", Purpose.PAGE, 2, 0, 1, 0)
     shallow.commit(Result(candidates=[far]))
     shallow.commit(shallow.page(1, ["http://a.test/behind"], depth=2))
     assert shallow.rows("SELECT count(*) FROM urls") == [(2,)]
@@ -158,7 +158,7 @@ def test_a_page_whose_depth_is_lowered_offers_its_links_again(shallow: Bench) ->
 
 def test_a_page_that_was_out_while_its_depth_was_lowered_offers_its_links_by_the_new_one(shallow: Bench) -> None:
     key = shallow.opening.key
-    far = Candidate(urls.fingerprint("http://a.test/far", key), "http://a.test", "/far", "L", 2, 0, 1, 0)
+    far = Candidate(urls.fingerprint("http://a.test/far", key), "http://a.test", "/far", "L", Purpose.PAGE, 2, 0, 1, 0)
     shallow.commit(Result(candidates=[far]))
     shallow.commit(Result(candidates=[msgspec.structs.replace(far, depth=1)]))
     shallow.commit(shallow.page(1, ["http://a.test/behind"], depth=2))  # handed out before, with the old depth
@@ -201,25 +201,25 @@ def test_a_link_that_a_hook_follows_is_offered_again_whatever_the_page_says(shal
 
 def test_a_nearer_page_becomes_the_via(bench: Bench) -> None:
     bench.commit(bench.page(0, ["http://a.test/1", "http://a.test/2"]))
-    bench.commit(Result(candidates=bench.offers.links(["http://a.test/x"], 4, (1, 1))))
-    bench.commit(Result(candidates=bench.offers.links(["http://a.test/x"], 1, (1, 2))))
-    bench.commit(Result(candidates=bench.offers.links(["http://a.test/x"], 3, (1, 1))))
+    bench.commit(Result(candidates=bench.offers.links(["http://a.test/x"], Purpose.PAGE, 4, (1, 1))))
+    bench.commit(Result(candidates=bench.offers.links(["http://a.test/x"], Purpose.PAGE, 1, (1, 2))))
+    bench.commit(Result(candidates=bench.offers.links(["http://a.test/x"], Purpose.PAGE, 3, (1, 1))))
     query = "SELECT depth, via FROM urls WHERE url = 'http://a.test/x'"
     assert bench.rows(query) == [(2, "http://a.test/2")]
 
 
 def test_a_shorter_chain_of_redirects_reopens_a_url(bench: Bench) -> None:
     key = bench.opening.key
-    end = Candidate(urls.fingerprint("http://a.test/end", key), "http://a.test", "/end", "R", 0, 11, 1, 0)
+    end = Candidate(urls.fingerprint("http://a.test/end", key), "http://a.test", "/end", "R", Purpose.PAGE, 0, 11, 1, 0)
     bench.commit(Result(candidates=[end]))
-    bench.commit(Result(End("skipped", "too-many-redirects", None, 1, 1, 0, False, 0, 11)))
+    assert bench.rows("SELECT state, reason FROM urls WHERE url LIKE '%end'") == [("skipped", "too-many-redirects")]
     assert bench.reader.counters().ended_urls == 1
     bench.commit(Result(candidates=[msgspec.structs.replace(end, redirects=2)]))
     assert bench.rows("SELECT state, redirects FROM urls WHERE url LIKE '%end'") == [("queued", 2)]
     assert bench.reader.counters().ended_urls == 0
 
 
-def test_doubtful_links_are_parked_until_their_host_is_in_scope(bench: Bench) -> None:
+def test_conditional_links_wait_until_their_host_is_in_scope(bench: Bench) -> None:
     links = ["https://a.test/x", "https://www.a.test/y"]
     bench.commit(bench.page(0, links))
     assert bench.rows("SELECT count(*) FROM urls") == [(1,)]
@@ -228,7 +228,7 @@ def test_doubtful_links_are_parked_until_their_host_is_in_scope(bench: Bench) ->
     assert bench.rows("SELECT named, widened FROM hosts WHERE host = 'https://a.test'") == [(1, 1)]
     bench.commit(Result(widened="https://www.a.test"))
     assert bench.rows("SELECT url FROM urls WHERE depth = 1 ORDER BY url") == [(url,) for url in sorted(links)]
-    assert bench.rows("SELECT count(*) FROM _parked") == [(0,)]
+    assert bench.rows("SELECT count(*) FROM _conditional") == [(0,)]
 
 
 def test_host_facts_add_up(bench: Bench) -> None:
@@ -239,7 +239,7 @@ def test_host_facts_add_up(bench: Bench) -> None:
     ]
     seen = []
     for facts in batches:
-        bench.writer.commit([bench.parcel(hosts=[facts])], queue_is_empty=True)
+        bench.writer.commit([bench.numbered(hosts=[facts])], queue_is_empty=True)
         row = bench.reader.host(1)
         seen.append((row.failures, row.asked_at, row.retry_at))
     assert seen == [(2, 50.0, 99.0), (3, 50.0, 99.0), (1, 60.0, 99.0)]
@@ -385,7 +385,7 @@ def test_a_run_that_left_nothing_to_do_and_never_said_so_is_followed_by_one_that
     bench.commit(bench.page(0, []))
     if finish_reason:
         body = msgspec.msgpack.encode(Batch(finish_reason=finish_reason))
-        bench.writer.commit([Parcel(2, True, body)], queue_is_empty=True)
+        bench.writer.commit([NumberedBatch(2, True, body)], queue_is_empty=True)
     bench.close()
     again = opening.open_run(bench.path, Config(), [SeedRow(SEED, "argument")])
     assert (again.ended, again.run_id) == (ended, 0 if ended else 2)

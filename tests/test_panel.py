@@ -13,8 +13,8 @@ from crawler.cli.panel.facts import MAX_ERRORS, MAX_HOSTS, Facts, Panel
 from crawler.cli.panel.layout import ASCII, lay_out
 from crawler.config import Config
 from crawler.engine.progress import Moment
-from crawler.ledger.reader import Counters
-from crawler.model import DONE, FAILED, LINK, RETRY, ROBOTS, SKIPPED, Outcome, Visit
+from crawler.ledger.counts import Counters
+from crawler.model import DONE, FAILED, LINK, RETRY, ROBOTS, SKIPPED, Outcome, Purpose, Visit
 from tests.panel_facts import FACTS, PICTURE, picture
 
 AT_80 = """\
@@ -120,7 +120,7 @@ def test_the_picture_in_the_docs_is_what_is_drawn() -> None:
 
 
 def visit(host: str = "http://a.test", target: str = "/", host_id: int = 1) -> Visit:
-    return Visit(host_id, 1, 1, host, target, LINK, 0, 0, 0, False, 1, host_id)
+    return Visit(host_id, 1, 1, host, target, LINK, Purpose.PAGE, 0, 0, 0, 0, False, 1, host_id)
 
 
 def moment(pages: int = 0, urls: int = 0, ended: int = 0) -> Moment:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crawler.errors import UsageError
 from crawler.rules import urls
-from crawler.rules.scope import DOUBTFUL, IN, OUT, Scope, siblings
+from crawler.rules.scope import CONDITIONAL, IN, OUT, Scope, siblings
 
 MODES = ["page", "prefix", "host", "any"]
 SEEDS = ["http://example.org/docs/guide.html", "http://example.org/faq", "http://other.test:8080/a/?x=/b/c"]
@@ -26,9 +26,9 @@ VERDICTS = {
     "http://other.test:8080/": (OUT, OUT, IN, IN),
     "http://other.test:8080/ab": (OUT, OUT, IN, IN),
     "http://other.test/a/": (OUT, OUT, OUT, IN),  # another port is another site
-    "https://example.org/docs/": (OUT, DOUBTFUL, DOUBTFUL, IN),
-    "https://www.example.org/": (OUT, DOUBTFUL, DOUBTFUL, IN),
-    "http://www.example.org/docs/guide.html": (OUT, DOUBTFUL, DOUBTFUL, IN),
+    "https://example.org/docs/": (OUT, CONDITIONAL, CONDITIONAL, IN),
+    "https://www.example.org/": (OUT, CONDITIONAL, CONDITIONAL, IN),
+    "http://www.example.org/docs/guide.html": (OUT, CONDITIONAL, CONDITIONAL, IN),
     "https://example.org:8443/docs/": (OUT, OUT, OUT, IN),
     "http://docs.example.org/docs/": (OUT, OUT, OUT, IN),
     "http://example.org.evil.test/docs/": (OUT, OUT, OUT, IN),
@@ -59,7 +59,7 @@ def test_prefix_is_the_directory_of_the_seed() -> None:
     scope = Scope("prefix", ["http://example.org/docs/guide.html?from=/x/y"], (), ())
     targets = ["/docs/", "/docs/a", "/docs", "/documents/", "/x/", "/"]
     assert [scope.judge("http://example.org", target) for target in targets] == [IN, IN, OUT, OUT, OUT, OUT]
-    assert [scope.judge("https://example.org", target) for target in targets[1:3]] == [DOUBTFUL, OUT]
+    assert [scope.judge("https://example.org", target) for target in targets[1:3]] == [CONDITIONAL, OUT]
 
 
 @settings(deadline=None)
@@ -76,7 +76,7 @@ def test_doubtful_is_what_a_sibling_seed_host_has_in_scope(mode: str, seeds: lis
     seed_hosts = {urls.split(seed)[0] for seed in seeds}
     elsewhere = any(siblings(host, other) and scope.judge(other, target) == IN for other in seed_hosts)
     is_doubtful = mode in ("prefix", "host") and host not in seed_hosts and elsewhere
-    assert (scope.judge(host, target) == DOUBTFUL) == is_doubtful
+    assert (scope.judge(host, target) == CONDITIONAL) == is_doubtful
 
 
 def test_a_host_with_seeds_of_its_own_is_not_doubtful() -> None:
@@ -86,7 +86,7 @@ def test_a_host_with_seeds_of_its_own_is_not_doubtful() -> None:
     assert verdicts == {
         "http://example.org": (IN, OUT, OUT),
         "https://example.org": (OUT, IN, OUT),
-        "http://www.example.org": (DOUBTFUL, DOUBTFUL, OUT),
+        "http://www.example.org": (CONDITIONAL, CONDITIONAL, OUT),
         "http://www.www.example.org": (OUT, OUT, OUT),
     }
 
@@ -94,14 +94,14 @@ def test_a_host_with_seeds_of_its_own_is_not_doubtful() -> None:
 def test_only_one_leading_www_is_passed_over() -> None:
     scope = Scope("host", ["http://www.www.example.org/"], (), ())
     hosts = ["https://www.www.example.org", "http://www.example.org", "http://example.org"]
-    assert [scope.judge(host, "/") for host in hosts] == [DOUBTFUL, OUT, OUT]
+    assert [scope.judge(host, "/") for host in hosts] == [CONDITIONAL, OUT, OUT]
 
 
 @settings(deadline=None)
 @given(st.sampled_from(["prefix", "host"]), st.lists(A_URL, min_size=1, max_size=4), A_HOST, A_TARGET)
 def test_what_is_doubtful_can_be_widened_to(mode: str, seeds: list[str], host: str, target: str) -> None:
     scope = Scope(mode, seeds, (), ())
-    if scope.judge(host, target) == DOUBTFUL:
+    if scope.judge(host, target) == CONDITIONAL:
         assert {scope.widening(urls.split(seed)[0], host) for seed in seeds} >= {True}
 
 
@@ -125,7 +125,7 @@ def test_an_exclude_pattern_wins_over_an_include_pattern() -> None:
 
 def test_patterns_hold_for_doubtful_links_too() -> None:
     scope = Scope("host", ["http://example.org/"], (), ["/private/"])
-    assert [scope.judge("https://example.org", target) for target in ("/", "/private/")] == [DOUBTFUL, OUT]
+    assert [scope.judge("https://example.org", target) for target in ("/", "/private/")] == [CONDITIONAL, OUT]
 
 
 @pytest.mark.parametrize("pattern", ["[", "(" * 5_000, "a{99999999999}", "*"])

@@ -270,10 +270,10 @@ def test_a_feed_sees_each_row_once_whatever_is_written_meanwhile(tmp_path: Path)
             for _ in pages:
                 follower = follower or Feed(path)
                 found = follower.pages()
-                seen += [each.columns[0] for each in found]
+                seen += [each.record.url for each in found]
                 rows += [each.row for each in found]
             assert follower is not None
-            seen += [each.columns[0] for each in follower.pages()]
+            seen += [each.record.url for each in follower.pages()]
             follower.close()
     assert len(seen) == len(set(seen)) == 32
     assert rows == sorted(rows)

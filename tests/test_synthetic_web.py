@@ -203,7 +203,7 @@ FRAGMENTS = {**ALL, "check_fragments": True}
 def check_fragments(server: WebServer, report: Report) -> None:
     """Compare the broken fragments of a finished crawl with the computed ones; each is listed once."""
     with reading(report.ledger) as connection:
-        done = dict(connection.execute("SELECT h.host || u.target, min(u.depth / 1000000, 2) FROM _urls u "
+        done = dict(connection.execute("SELECT h.host || u.target, min(u.purpose, 2) FROM _urls u "
                                        "JOIN _hosts h ON h.id = u.host_id WHERE u.state = 'done'"))  # fmt: skip
     computed = server.web.broken_fragments(done)
     assert sorted(broken_fragments(report)) == sorted(computed)

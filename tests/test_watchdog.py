@@ -12,7 +12,7 @@ import pytest
 from crawler import Config, crawl
 from crawler.engine import stillness as watchdog
 from crawler.engine.stillness import MemoryWatch, Stillness
-from crawler.model import Visit
+from crawler.model import Purpose, Visit
 from crawler.processes import pools
 from crawler.processes.pools import Life
 from tests import hooks_that_grow
@@ -22,7 +22,7 @@ MB = 1 << 20
 
 
 def visit(seq: int) -> Visit:
-    return Visit(1, seq, seq, "http://a.test", f"/{seq}", "L", 0, 0, 0, False, 1, 1)
+    return Visit(1, seq, seq, "http://a.test", f"/{seq}", "L", Purpose.PAGE, 0, 0, 0, 0, False, 1, 1)
 
 
 def life(worker: int = 0, pids: tuple[int, ...] = ()) -> Life:

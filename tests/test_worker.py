@@ -11,7 +11,7 @@ import pytest
 
 from crawler import errors
 from crawler.config import Config
-from crawler.model import Answer, Batch, HostRules, Order, Outcome, Result, Returned, Visit
+from crawler.model import Answer, Batch, HostRules, Order, Outcome, Purpose, Result, Returned, Visit
 from crawler.processes.mark import Mark
 from crawler.transports import Request
 from crawler.worker import pump as worker
@@ -54,7 +54,7 @@ def page(body: str = "<title>t</title>", status: int = 200, **headers: str) -> A
 
 
 def visit(seq: int, target: str, **changes: object) -> Visit:
-    base = Visit(1, seq, seq + 100, HOST, target, "L", 1, 0, 0, False, 4, 1)
+    base = Visit(1, seq, seq + 100, HOST, target, "L", Purpose.PAGE, 1, 0, 0, 0, False, 4, 1)
     return msgspec.structs.replace(base, **changes)
 
 

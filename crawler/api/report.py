@@ -1,6 +1,7 @@
 """What a ledger says, for programs (`Report`, `status`) and for people (`summary`).
 
-Reads through the public views only, so that what we show is what anybody can query. Runs in the process that asks;
+Reads the public views, and what the ledger counts and finds by its own indices (`ledger.counts`, `ledger.findings`);
+knows no table of its own. Runs in the process that asks;
 works on the ledger of a running crawl. Text from the network passes `printable` before it reaches a terminal.
 """
 
@@ -13,73 +14,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-from crawler.ledger import schema
+from crawler.ledger import counts, findings, schema
 from crawler.ledger.connection import storage_errors
-from crawler.ledger.feed import Feed, PageFound
+from crawler.ledger.feed import Feed, Which
+from crawler.ledger.findings import SeedResult
+from crawler.ledger.records import ItemRecord, LinkRecord, PageRecord, UrlRecord
 from crawler.processes import lock
-from crawler.rules import urls
 from crawler.text import readable_bytes, readable_duration
-
-
-class PageRecord(NamedTuple):
-    """A row of the view pages, with the items that the parse hook made of the page."""
-
-    url: str
-    status: int
-    fetch_time: str
-    elapsed_ms: int
-    content_type: str | None
-    charset: str | None
-    size: int | None
-    digest: str | None
-    title: str | None
-    meta_description: str | None
-    h1: str | None
-    canonical: str | None
-    lang: str | None
-    meta_robots: str | None
-    redirect_url: str | None
-    depth: int
-    via: str | None
-    item_error: str | None
-    file: str | None = None
-    items: tuple[dict[str, Any], ...] = ()
-
-
-def page_record(found: PageFound) -> PageRecord:
-    """Make a record of what a feed gives."""
-    return PageRecord(*found.columns)._replace(items=tuple(map(json.loads, found.items)))
-
-
-class UrlRecord(NamedTuple):
-    """A row of the view urls."""
-
-    url: str
-    state: str
-    reason: str | None
-    error: str | None
-    depth: int
-    via: str | None
-    hop: str
-    attempts: int
-
-
-class LinkRecord(NamedTuple):
-    """A link of a page."""
-
-    source: str
-    url: str
-    text: str
-    rel: str
-
-
-class ItemRecord(NamedTuple):
-    """What a parse hook extracted."""
-
-    url: str
-    item: dict[str, Any]
 
 
 class Report:
@@ -110,9 +53,9 @@ class Report:
 
     def pages(self) -> Iterator[PageRecord]:
         """Iterate over the pages, in the order they were stored."""
-        with contextlib.closing(Feed(self.ledger)) as feed:
+        with contextlib.closing(Feed(self.ledger, which=Which.LATEST)) as feed:
             while found := feed.pages():
-                yield from map(page_record, found)
+                yield from (each.record for each in found)
 
     def urls(self) -> Iterator[UrlRecord]:
         """Iterate over all URLs, by host, in the order they were found."""
@@ -152,10 +95,6 @@ def reading(ledger: Path) -> Iterator[Any]:
             connection.close()
 
 
-_NOT_OK = "SELECT state, reason, count(*) FROM _urls WHERE reason <> 'ok' GROUP BY state, reason"
-_NOT_200 = "SELECT status, count(*) FROM _pages WHERE status <> 200 GROUP BY status"
-
-
 def status(ledger: Path) -> dict[str, Any]:
     """Read where a crawl stands, running or not. The keys are an interface, documented in docs/command-line.md.
 
@@ -168,37 +107,20 @@ def status(ledger: Path) -> dict[str, Any]:
         run = execute("SELECT started, ended, finish_reason FROM runs ORDER BY id DESC LIMIT 1").fetchone()
         started, ended, finish_reason = run or (None, None, None)
         first = execute("SELECT min(started) FROM runs").fetchone()[0]
-        totals = execute(
-            "SELECT total(pages), total(items), total(item_errors), total(requests), total(bytes) FROM runs"
-        ).fetchone()
-        urls_known, urls_ended = map(int, execute("SELECT total(urls), total(ended_urls) FROM runs").fetchone())
-        by_state = dict.fromkeys(("queued", "done", "failed", "skipped"), 0)
-        by_reason: dict[str, int] = {}
-        # What is not ok is counted by its index; the many that are come from the runs' own counters.
-        for state, reason, count in execute(_NOT_OK):
-            if state != "queued":
-                by_state[state] += count
-                by_reason[reason] = by_reason.get(reason, 0) + count
-        by_state["queued"] = urls_known - urls_ended
-        if ok := urls_ended - sum(by_reason.values()):
-            by_state["done"] += ok
-            by_reason["ok"] = ok
-        statuses = dict(execute(_NOT_200).fetchall())
-        if whole := int(totals[0]) - sum(statuses.values()):
-            statuses[200] = whole
-        return {
-            "ledger": str(ledger),
-            "state": _state(ledger, finish_reason),
-            "finish_reason": finish_reason,
-            "first_started": first,
-            "started": started,
-            "ended": ended,
-            "urls": by_state,
-            "reasons": dict(sorted(by_reason.items())),
-            "statuses": {str(code): statuses[code] for code in sorted(statuses)},
-            "hosts": execute("SELECT count(*) FROM _hosts WHERE next_seq > 0").fetchone()[0],
-            **dict(zip(("pages", "items", "item_errors", "requests", "bytes"), map(int, totals), strict=True)),
-        }
+        standing = counts.standing(connection)
+    return {
+        "ledger": str(ledger),
+        "state": _state(ledger, finish_reason),
+        "finish_reason": finish_reason,
+        "first_started": first,
+        "started": started,
+        "ended": ended,
+        "urls": standing.by_state,
+        "reasons": standing.by_reason,
+        "statuses": {str(code): count for code, count in standing.by_status.items()},
+        "hosts": standing.hosts,
+        **{name: standing.totals[name] for name in ("pages", "items", "item_errors", "requests", "bytes")},
+    }
 
 
 def _state(ledger: Path, finish_reason: str | None) -> str:
@@ -207,36 +129,10 @@ def _state(ledger: Path, finish_reason: str | None) -> str:
     return "interrupted" if finish_reason in (None, "interrupted") else "finished"
 
 
-class SeedResult(NamedTuple):
-    """How a seed ended."""
-
-    url: str
-    state: str
-    reason: str
-    error: str
-    has_page: bool
-    redirect_url: str
-
-
-_SEED_RESULT = """
-SELECT u.state, coalesce(u.reason, ''), coalesce(u.error, nullif(h.robots_reason, ''), ''), p.seq IS NOT NULL,
-       coalesce(p.redirect_url, '')
-FROM _seen s JOIN _urls u ON u.host_id = s.host_id AND u.seq = s.seq JOIN _hosts h ON h.id = u.host_id
-LEFT JOIN _pages p ON p.host_id = u.host_id AND p.seq = u.seq
-WHERE s.fingerprint = ?
-"""
-
-
 def seed_results(ledger: Path) -> list[SeedResult]:
     """Read how each seed ended."""
     with reading(ledger) as connection:
-        found = []
-        key = schema.read_key(connection)
-        for (url,) in connection.execute("SELECT url FROM seeds"):
-            row = connection.execute(_SEED_RESULT, (urls.fingerprint(url, key),)).fetchone()
-            if row is not None:
-                found.append(SeedResult(url, *row))
-        return found
+        return findings.seed_results(connection)
 
 
 def print_status(ledger: Path, console: Any = None, facts: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from crawler import transports
+from crawler import clock, transports
 from crawler.api.report import Report
 from crawler.api.seeds import Seed, read_seeds
 from crawler.config import Config
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("crawler")
 
 Hook = Callable[..., object]
+
+PROGRESS_SECONDS = 2.0  # between two words on what is waited for
 
 
 class Control(NamedTuple):
@@ -124,7 +126,7 @@ def run(
         if fresh:
             schema.remove(ledger)
         schema.create(ledger)
-        if (version := schema.migrate(ledger)) != migrations.VERSION:
+        if (version := schema.migrate(ledger, _Patient(log.info))) != migrations.VERSION:
             log.info("the ledger was of version %s and is of version %s now", version, migrations.VERSION)
         rows = _serve_folders(stack, seeds, ledger)
         with _said_if_slow(ledger):
@@ -143,6 +145,20 @@ def run(
             log.info("continuing: %s, %s queued", pages, f"{crawl.counters.queued:,}")
         reason = crawl.run()
         return Ending(_convert_links(config, ledger, lock.path, copy, stop) or reason, False)
+
+
+class _Patient:
+    """Says how far something is, if it takes long enough to be waited for."""
+
+    def __init__(self, say: Callable[[str, str], None]) -> None:
+        self._say = say
+        self._due = clock.monotonic() + PROGRESS_SECONDS
+
+    def __call__(self, text: str) -> None:
+        """Say it, if some seconds have passed since the last time."""
+        if clock.monotonic() >= self._due:
+            self._due = clock.monotonic() + PROGRESS_SECONDS
+            self._say("bringing the ledger up to date: %s", text)
 
 
 def _prepare_copy(stack: ExitStack, config: Config, ledger_key: bytes) -> CopySetup | None:

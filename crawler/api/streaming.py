@@ -21,13 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from crawler.api.report import PageRecord, Report, page_record
+from crawler.api.report import Report
 from crawler.api.seeds import Seed
 from crawler.api.session import Control, Hook, check, choose_ledger, read_words, run
 from crawler.config import Config
 from crawler.engine.crawl import Stop
 from crawler.errors import CrawlerError
-from crawler.ledger.feed import Feed, PageFound
+from crawler.ledger.feed import Feed, PageFound, Which
+from crawler.ledger.records import PageRecord
 from crawler.model import INTERRUPTED
 
 POLL_SECONDS = 0.03
@@ -41,6 +42,7 @@ def stream(
     parse: str | Hook | None = None,
     ledger: str | Path | None = None,
     after: int | None = None,
+    all_visits: bool = False,
 ) -> Stream:
     """Begin a crawl in the background; iterate over what this returns to get its pages as they are committed.
 
@@ -48,6 +50,8 @@ def stream(
         seeds, config, parse, ledger: as for `crawl`.
         after: on a ledger that is continued, a `Stream.position`: its pages after that one come first. 0: all that it
             has; None: only what this run adds.
+        all_visits: not only the pages of the crawl, but also what was asked as an embed or an external link, and each
+            visit of what was asked more than once.
 
     Raises:
         UsageError: a seed, an option or a hook cannot be used.
@@ -56,7 +60,8 @@ def stream(
     found = read_words(seeds)
     check(config, parse)
     path, temporary = choose_ledger(ledger or config.ledger)
-    return Stream(_Background(found, config, path, parse), temporary, after)
+    which = Which.ALL if all_visits else Which.CRAWLED
+    return Stream(_Background(found, config, path, parse), temporary, after, which)
 
 
 class Stream:
@@ -67,9 +72,10 @@ class Stream:
     it was an error, is raised by the loop after the last page. For one thread.
     """
 
-    def __init__(self, background: _Background, temporary: Path | None, after: int | None) -> None:
+    def __init__(self, background: _Background, temporary: Path | None, after: int | None, which: Which) -> None:
         self._background = background
         self._temporary = temporary
+        self._which = which
         self._remove = weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True) if temporary else None
         self._feed: Feed | None = None
         self._found: deque[PageFound] = deque()
@@ -98,7 +104,7 @@ class Stream:
             raise StopIteration
         found = self._found.popleft()
         self.position = found.row
-        return page_record(found)
+        return found.record
 
     def __enter__(self) -> Stream:
         return self
@@ -145,7 +151,7 @@ class Stream:
         while True:
             is_over = self._background.is_over.is_set()  # looked at first: what is committed by then is found below
             if self._feed is None and self._background.ledger.is_file():
-                self._feed = Feed(self._background.ledger, self.position)
+                self._feed = Feed(self._background.ledger, self.position, self._which)
             found = self._feed.pages() if self._feed is not None else []
             if found or is_over:
                 return found
@@ -167,8 +173,8 @@ class _Background:
         """Return the row of the last page that the ledger has."""
         if not self.ledger.is_file():
             return 0
-        with contextlib.closing(Feed(self.ledger)) as feed:
-            feed.skip_to_last(0, "pages")
+        with contextlib.closing(Feed(self.ledger, which=Which.ALL)) as feed:
+            feed.skip_to_last_pages(0)
             return feed.after
 
     def start(self) -> None:

@@ -13,10 +13,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from crawler.api.report import SeedResult, make_console, print_status, reading
+from crawler.api.report import make_console, print_status, reading
 from crawler.cli.arguments import program
+from crawler.ledger import findings
+from crawler.ledger.findings import SeedResult
 from crawler.ledger.saved import Saved
-from crawler.ledger.views import BROKEN
 from crawler.text import printable, readable_bytes, readable_duration
 
 SHOWN_SEEDS = 20
@@ -28,37 +29,7 @@ SHOWN_ERRORS = 5
 SLOW_SECONDS = 0.5  # hosts that are faster on average are not worth a line
 EXAMPLE_QUERY = "select url, status, title from pages limit 10"
 
-# Seeds that failed are told of by themselves, and so are their hosts.
-_BROKEN = f"""
-SELECT b.status, b.reason, b.error, b.url, vh.host || v.target
-FROM ({BROKEN}) AS b LEFT JOIN _urls v ON v.host_id = b.via_host_id AND v.seq = b.via_seq
-LEFT JOIN _hosts vh ON vh.id = b.via_host_id WHERE b.via_host_id IS NOT NULL OR b.status IS NOT NULL LIMIT ?
-"""  # noqa: S608  (our own text)
-_BROKEN_FRAGMENTS = """
-SELECT count(*) OVER (), url || '#' || fragment, min(source) FROM broken_fragments
-GROUP BY url, fragment ORDER BY url, fragment LIMIT ?
-"""
-_SLOWEST = """
-SELECT elapsed_ms / 1000.0 / asked AS seconds, host, asked FROM _hosts
-WHERE asked > 0 AND elapsed_ms >= ? * 1000.0 * asked ORDER BY seconds DESC LIMIT ?
-"""
-_KEPT_OUT = """
-SELECT h.host || u.target FROM _urls u JOIN _hosts h ON h.id = u.host_id
-WHERE u.reason <> 'ok' AND u.state = 'skipped' AND u.reason = 'robots' LIMIT ?
-"""
-_DENIED = "SELECT host, robots_reason, robots_status FROM _hosts WHERE robots_verdict = 'deny' AND NOT named LIMIT ?"
 _LAST_CONFIG = "SELECT config FROM runs ORDER BY id DESC LIMIT 1"
-_SAVED = "SELECT count(*), total(size) FROM _pages WHERE file IS NOT NULL"
-_COUNT_DENIED = "SELECT count(*) FROM _hosts WHERE robots_verdict = 'deny' AND NOT named"
-# One row for each kind of error: what stands before the first colon, such as the exception's name.
-_ITEM_ERRORS = """
-SELECT e.count, e.example, h.host || u.target
-FROM (SELECT substr(item_error, 1, instr(item_error || ':', ':') - 1) AS kind, count(*) AS count,
-             item_error AS example, min(rowid) AS id
-      FROM _pages WHERE item_error IS NOT NULL GROUP BY kind ORDER BY count DESC, kind LIMIT ?) AS e
-JOIN _pages p ON p.rowid = e.id JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq
-JOIN _hosts h ON h.id = p.host_id ORDER BY e.count DESC, e.kind
-"""
 
 
 def print_summary(ledger: Path, finish_reason: str, had_ended: bool, seeds: list[SeedResult]) -> None:
@@ -99,7 +70,7 @@ def _broken_links(connection: Any, count: int, ledger: Path) -> list[str]:
     if not count:
         return []
     lines = [f"broken links: {count:,} URL{'' if count == 1 else 's'}"]
-    for status, reason, error, url, via in connection.execute(_BROKEN, (SHOWN_BROKEN,)):
+    for status, reason, error, url, via in findings.broken(connection, SHOWN_BROKEN):
         lines.append(f"{status or reason}  {url}" + (f"  ({error})" if error and not status else ""))
         lines.append(f"     on {via}" if via else "     a seed")
     return [*lines, *_more(count, SHOWN_BROKEN), f"each page that links to them: {_command('links', ledger)} --broken"]
@@ -107,18 +78,17 @@ def _broken_links(connection: Any, count: int, ledger: Path) -> list[str]:
 
 def _broken_fragments(connection: Any, ledger: Path) -> list[str]:
     # The view looks at all pages: only for who asked for it, and does not wait for it too long.
-    pages = connection.execute("SELECT max(rowid) FROM _fragments").fetchone()[0] or 0
+    pages = findings.pages_with_fragments(connection)
     if not pages:
         return []
     command = f"{_command('links', ledger)} --broken-fragments"
     if pages > MOST_FRAGMENT_PAGES:
         return ["broken fragments: not looked for yet, in so many pages", f"to look for them: {command}"]
-    rows = connection.execute(_BROKEN_FRAGMENTS, (SHOWN_BROKEN,)).fetchall()
-    if not rows:
+    count, some = findings.broken_fragments(connection, SHOWN_BROKEN)
+    if not count:
         return []
-    count = rows[0][0]
     lines = [f"broken fragments: {count:,} URL{'' if count == 1 else 's'}"]
-    for _, url, source in rows:
+    for url, source in some:
         lines += [url, f"  on {source}"]
     return [*lines, *_more(count, SHOWN_BROKEN), f"each page that links to them: {command}"]
 
@@ -126,15 +96,14 @@ def _broken_fragments(connection: Any, ledger: Path) -> list[str]:
 def _kept_out(connection: Any, count: int) -> list[str]:
     if not count:
         return []
-    found = [url for (url,) in connection.execute(_KEPT_OUT, (SHOWN_ROBOTS,))]
+    found = findings.kept_out(connection, SHOWN_ROBOTS)
     return [f"kept out by robots.txt: {count:,} URL{'' if count == 1 else 's'}", *found, *_more(count, SHOWN_ROBOTS)]
 
 
 def _denied(connection: Any) -> list[str]:
-    count = connection.execute(_COUNT_DENIED).fetchone()[0]
+    count, rows = findings.denied(connection, SHOWN_HOSTS)
     if not count:
         return []
-    rows = connection.execute(_DENIED, (SHOWN_HOSTS,))
     hosts = [f"{host}  {reason or f'status {status}'}" for host, reason, status in rows]
     return [f"robots.txt unreachable, which forbids the host: {count:,}", *hosts, *_more(count, SHOWN_HOSTS)]
 
@@ -145,7 +114,7 @@ def _more(count: int, shown: int) -> list[str]:
 
 def _slowest(connection: Any) -> list[str]:
     lines = []
-    for seconds, host, asked in connection.execute(_SLOWEST, (SLOW_SECONDS, SHOWN_HOSTS)):
+    for seconds, host, asked in findings.slowest(connection, SLOW_SECONDS, SHOWN_HOSTS):
         requests = f"{asked:,} request{'' if asked == 1 else 's'}"
         lines.append(f"{host}  {readable_duration(seconds)} a request, {requests}")
     return ["slowest hosts:", *lines] if lines else []
@@ -155,7 +124,7 @@ def _item_errors(connection: Any, count: int) -> list[str]:
     if not count:
         return []
     lines = [f"parse hook errors: on {count:,} page{'' if count == 1 else 's'}"]
-    for each, example, url in connection.execute(_ITEM_ERRORS, (SHOWN_ERRORS,)):
+    for each, example, url in findings.item_errors(connection, SHOWN_ERRORS):
         first = next(iter(example.splitlines()), "")
         lines += [f"{each:,} like: {first}", f"     on {url}"]
     return lines
@@ -166,7 +135,7 @@ def _saved(connection: Any, ledger: Path, seeds: list[str]) -> list[str]:
     config = json.loads(connection.execute(_LAST_CONFIG).fetchone()[0])
     if not config.get("save"):
         return []
-    count, size = connection.execute(_SAVED).fetchone()
+    count, size = findings.saved(connection)
     files = f"{count:,} file{'' if count == 1 else 's'}"
     lines = [f"saved: {files}, {readable_bytes(size)}, in {_nearby(config['save'])}"]
     with closing(Saved(ledger)) as found:

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from crawler import clock
-from crawler.ledger.reader import Counters
+from crawler.ledger.counts import Counters
 from crawler.model import DONE, FAILED, SKIPPED, Outcome, Visit
 from crawler.text import readable_bytes
 

@@ -22,8 +22,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from crawler import clock
 from crawler.config import Config
-from crawler.ledger.reader import Counters, HostRow, Reader, ReadyRow
-from crawler.model import LINK, PREREQUISITE, RETRY, ROBOTS_SEQ, UNASKED, HostRules, Outcome, Visit
+from crawler.ledger.counts import Counters
+from crawler.ledger.reader import HostRow, Reader, ReadyRow
+from crawler.model import LINK, PREREQUISITE, RETRY, ROBOTS_SEQ, UNASKED, HostRules, Outcome, Purpose, Visit
 from crawler.rules import politeness
 
 MAX_HOSTS = 16_384  # in memory at once
@@ -172,7 +173,7 @@ class Frontier:
         found = []
         for visit in visits:
             host = self._hosts[visit.host_id]
-            if visit.hop != PREREQUISITE and generation not in host.told:
+            if visit.purpose != Purpose.ROBOTS and generation not in host.told:
                 host.told.add(generation)
                 body = self._reader.robots_body(host.id) if host.verdict != "allow" else ""
                 found.append(HostRules(host.id, host.verdict, body))
@@ -294,8 +295,8 @@ class Frontier:
 
     def _make_visit(self, host: Host, row: ReadyRow, worker: int) -> Visit:
         return Visit(
-            host.id, row.seq, next(self._tags), host.name, row.target, row.hop, row.depth, row.redirects, row.attempts,
-            host.named, self._share(host, worker), host.id,
+            host.id, row.seq, next(self._tags), host.name, row.target, row.hop, Purpose(row.purpose), row.depth,
+            row.redirects, row.attempts, row.visits, host.named, self._share(host, worker), host.id,
         )  # fmt: skip
 
     def _ask_robots(self, host: Host) -> None:
@@ -318,8 +319,9 @@ class Frontier:
         now = self._clock()
         host.robots_since = host.robots_since or now
         visit = Visit(
-            host.id, ROBOTS_SEQ, next(self._tags), place.name, host.robots_target, PREREQUISITE, 0,
-            host.robots_redirects, host.robots_tries, place.named, 1, place.id, now - host.robots_since,
+            host.id, ROBOTS_SEQ, next(self._tags), place.name, host.robots_target, PREREQUISITE,
+            Purpose.ROBOTS, 0, host.robots_redirects, host.robots_tries, 0, place.named, 1, place.id,
+            now - host.robots_since,
         )  # fmt: skip
         visits[worker].append(visit)
         left[worker] -= 1
@@ -340,8 +342,12 @@ class Frontier:
             host.pending_robots = False
         else:
             host.ready.insert(
-                0, ReadyRow(visit.seq, visit.target, visit.hop or LINK, visit.depth, visit.redirects, visit.attempts)
-            )
+                0,
+                ReadyRow(
+                    visit.seq, visit.target, visit.hop or LINK, visit.purpose, visit.depth, visit.redirects,
+                    visit.attempts, visit.visits,
+                ),
+            )  # fmt: skip
 
     def _schedule(self, host: Host) -> None:
         """Put a host into the heap unless it is there, or can only wait for a batch or a worker."""

@@ -21,7 +21,6 @@ from crawler.ledger import schema, views
 from crawler.ledger.connection import connect_to_ask, storage_errors
 from crawler.text import did_you_mean
 
-PUBLIC: Final = ("urls", "pages", "items", "hosts", "runs", "seeds", *views.VIEWS)
 _STEPS: Final = 20_000  # of SQLite's machine between two looks at the clock: about a millisecond
 _READING: Final = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 _DESCRIBING: Final = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "database_list"}
@@ -128,8 +127,8 @@ class Ledger:
         if missing := re.fullmatch(r"no such (column|table): (?:\w+\.)?(.*)", message):
             kind, name = missing.groups()
             if kind == "table":
-                return unknown("the ledger", "view", name, PUBLIC)
-            asked = [view for view in PUBLIC if re.search(rf"\b{view}\b", question)]
+                return unknown("the ledger", "view", name, views.PUBLIC)
+            asked = [view for view in views.PUBLIC if re.search(rf"\b{view}\b", question)]
             known = dict.fromkeys(column for view in asked for column in self.columns(view))
             return unknown(" and ".join(asked) or "the ledger", "column", name, tuple(known))
         return message

@@ -18,17 +18,18 @@ import msgspec
 from crawler import clock
 from crawler.config import VERSION, Config
 from crawler.ledger import schema, views
-from crawler.ledger.writer import Writer
-from crawler.model import FINISHED, LINK, MAX_PAGES
+from crawler.ledger.apply import Writer
+from crawler.model import FINISHED, LINK, MAX_PAGES, Purpose
 from crawler.rules import urls
 from crawler.rules.offers import Offers
 from crawler.rules.scope import Scope
 
 PAGES_AT_A_TIME = 1_000
 _PAGES_FROM = """
-SELECT host_id, seq FROM _urls WHERE (host_id, seq) > (?, ?) AND state = 'done' AND depth >= ?
+SELECT host_id, seq FROM _urls WHERE (host_id, seq) > (?, ?) AND state = 'done' AND purpose = ? AND depth >= ?
 ORDER BY host_id, seq LIMIT ?
 """
+_FAILED_SEEDS = "SELECT url FROM urls WHERE purpose = 'page' AND depth = 0 AND state = 'failed'"
 
 
 class SeedRow(NamedTuple):
@@ -124,7 +125,7 @@ def _seeds_to_retry(connection: sqlite3.Connection, past: _Past | None, seeds: S
     """Name the failed seeds of a ledger without a single page: there was no network, and now there may be."""
     if past is None or connection.execute("SELECT 1 FROM _pages LIMIT 1").fetchone():
         return []
-    failed = {row[0] for row in connection.execute("SELECT url FROM urls WHERE depth = 0 AND state = 'failed'")}
+    failed = {row[0] for row in connection.execute(_FAILED_SEEDS)}
     return [seed.url for seed in seeds if seed.url in failed]
 
 
@@ -168,7 +169,7 @@ def _add_seeds(writer: Writer, new: Sequence[SeedRow], key: bytes) -> None:
         execute("INSERT OR IGNORE INTO _hosts (host) VALUES (?)", (host,))
         execute("UPDATE _hosts SET named = 1, local = max(local, ?) WHERE host = ?", (seed.folder is not None, host))
         fingerprint = urls.fingerprint(seed.url, key)
-        candidates.append((fingerprint, host, target, LINK, 0, 0, None, None, False))
+        candidates.append((fingerprint, host, target, LINK, Purpose.PAGE, 0, 0, None, None, False))
     writer.add_candidates(candidates)
 
 
@@ -196,9 +197,9 @@ def _reopen_too_deep(connection: sqlite3.Connection, max_depth: int) -> int:
 
 
 def _offer_again(writer: Writer, least_depth: int) -> None:
-    """Offer the stored links of all pages from this depth on, some thousand pages at a time."""
-    after = (0, -1)
-    while pages := writer.connection.execute(_PAGES_FROM, (*after, least_depth, PAGES_AT_A_TIME)).fetchall():
+    """Offer the stored links of all pages of the crawl from this depth on, some thousand pages at a time."""
+    after, limits = (0, -1), (Purpose.PAGE, least_depth, PAGES_AT_A_TIME)
+    while pages := writer.connection.execute(_PAGES_FROM, (*after, *limits)).fetchall():
         for page in pages:
             writer.offer_again(page)
         writer.merge_all()

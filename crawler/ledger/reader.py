@@ -11,33 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crawler.ledger import schema
-
-_COUNTERS = "committed, candidates, merges, urls, ended_urls, pages, items, item_errors, requests, bytes"
-_HOST = """
-SELECT id, host, named, local, failures, asked_at, retry_at, robots_verdict, robots_tries, crawl_delay, robots_host,
-       robots_target, robots_redirects, robots_fetched_at
-FROM _hosts
-"""
-
-
-class Counters(NamedTuple):
-    """Numbers of a run (`committed`), of the moment (`candidates`), or of all runs together (the others)."""
-
-    committed: int
-    candidates: int
-    merges: int
-    urls: int
-    ended_urls: int
-    pages: int
-    items: int
-    item_errors: int
-    requests: int
-    bytes: int
-
-    @property
-    def queued(self) -> int:
-        """Return how many URLs have not ended."""
-        return self.urls - self.ended_urls
+from crawler.ledger.counts import READ_BEFORE, READ_RUN, Counters
 
 
 class HostRow(NamedTuple):
@@ -45,8 +19,8 @@ class HostRow(NamedTuple):
 
     id: int
     host: str
-    named: bool
-    local: bool
+    named: int  # 0 or 1, as are all of SQLite's truths
+    local: int
     failures: int
     asked_at: float
     retry_at: float
@@ -59,15 +33,26 @@ class HostRow(NamedTuple):
     robots_fetched_at: float
 
 
+_HOST = f"SELECT {', '.join(HostRow._fields)} FROM _hosts"  # noqa: S608  (our own names)
+
+
 class ReadyRow(NamedTuple):
     """A queued URL."""
 
     seq: int
     target: str
     hop: str
+    purpose: int  # a `Purpose`
     depth: int
     redirects: int
     attempts: int
+    visits: int
+
+
+_READY = f"""
+SELECT {", ".join(ReadyRow._fields)} FROM _urls
+WHERE host_id = ? AND state = 'queued' ORDER BY attempts, seq LIMIT ?
+"""  # noqa: S608  (our own names)
 
 
 class Reader:
@@ -76,16 +61,11 @@ class Reader:
     def __init__(self, path: Path, run_id: int) -> None:
         self._connection = schema.connect_read_only(path)
         self._run_id = run_id
-        self._before = self._connection.execute(
-            "SELECT 0, 0, 0, total(urls), total(ended_urls), total(pages), total(items), total(item_errors), "
-            "total(requests), total(bytes) FROM runs WHERE id < ?",
-            (run_id,),
-        ).fetchone()
-        self._read_counters = f"SELECT {_COUNTERS} FROM runs WHERE id = ?"  # noqa: S608
+        self._before = self._connection.execute(READ_BEFORE, (run_id,)).fetchone()
 
     def counters(self) -> Counters:
         """Read all counters in one select."""
-        row = self._connection.execute(self._read_counters, (self._run_id,)).fetchone()
+        row = self._connection.execute(READ_RUN, (self._run_id,)).fetchone()
         return Counters(*(int(now + before) for now, before in zip(row, self._before, strict=True)))
 
     def has_queued(self) -> bool:
@@ -119,11 +99,7 @@ class Reader:
 
     def ready(self, host_id: int, limit: int) -> list[ReadyRow]:
         """Read a host's first queued URLs: those tried least, then in the order they were found."""
-        rows = self._connection.execute(
-            "SELECT seq, target, hop, depth, redirects, attempts FROM _urls "
-            "WHERE host_id = ? AND state = 'queued' ORDER BY attempts, seq LIMIT ?",
-            (host_id, limit),
-        )
+        rows = self._connection.execute(_READY, (host_id, limit))
         return [ReadyRow(*row) for row in rows]
 
     def abandon(self) -> None:

@@ -16,14 +16,16 @@ from crawler.model import MAX_REDIRECTS
 from crawler.rules import urls
 
 _FIND = """
-SELECT p.file, p.redirect_url FROM _seen s JOIN _pages p ON p.host_id = s.host_id AND p.seq = s.seq
+SELECT p.file, p.redirect_url FROM _seen s JOIN _urls u ON u.host_id = s.host_id AND u.seq = s.seq
+JOIN _pages p ON p.id = u.page
 WHERE s.fingerprint = ?
 """
 # A URL that is queued again is saved again: what its file holds now is not what the ledger says.
 _PAGES = """
-SELECT p.rowid, h.host || u.target, p.file, p.digest, coalesce(p.content_type, ''), p.converted
-FROM _pages p JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq JOIN _hosts h ON h.id = p.host_id
-WHERE p.rowid > ? AND p.file IS NOT NULL AND u.state = 'done' ORDER BY p.rowid LIMIT ?
+SELECT p.id, h.host || u.target, p.file, p.digest, coalesce(p.content_type, ''), p.converted
+FROM _pages p CROSS JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq AND u.page = p.id
+JOIN _hosts h ON h.id = p.host_id
+WHERE p.id > ? AND p.file IS NOT NULL AND u.state = 'done' ORDER BY p.id LIMIT ?
 """
 
 
@@ -100,7 +102,7 @@ def begin(path: Path, pages: Sequence[SavedPage], durability: str) -> None:
         connection = schema.connect(path, durability)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("UPDATE _pages SET converted = 1 WHERE rowid = ?", [(page.row,) for page in pages])
+            connection.executemany("UPDATE _pages SET converted = 1 WHERE id = ?", [(page.row,) for page in pages])
             connection.execute("COMMIT")
         finally:
             connection.close()

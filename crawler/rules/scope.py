@@ -2,7 +2,7 @@
 
 Besides yes and no there is a third answer. A site is often named as http://example.org while it lives at
 https://www.example.org, which is in scope only because a seed's redirect turns out to lead there. Whether that redirect
-was seen before or after a link must not change what is crawled: such links are DOUBTFUL, and the ledger parks them.
+was seen before or after a link must not change what is crawled: such links are CONDITIONAL, and the ledger parks them.
 Pure: no network, disk, clock or process; runs in workers, and in consumers for links that are offered again.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from crawler.errors import UsageError
 from crawler.rules import urls
 
-OUT, IN, DOUBTFUL = 0, 1, 2
+OUT, IN, CONDITIONAL = 0, 1, 2
 
 
 class Scope:
@@ -51,14 +51,14 @@ class Scope:
                     self._doubtful[sibling] = self._doubtful.get(sibling, ()) + starts
 
     def judge(self, host: str, target: str) -> int:
-        """Return IN, OUT, or DOUBTFUL: in scope once a seed's redirect has widened the scope to this host."""
+        """Return IN, OUT, or CONDITIONAL: in scope once a seed's redirect has widened the scope to this host."""
         targets = self._seeds.get(host)
         if targets is not None and target in targets:
             return IN
         if self._is_any or target.startswith(self._starts.get(host, ())):
             verdict = IN
         elif target.startswith(self._doubtful.get(host, ())):
-            verdict = DOUBTFUL
+            verdict = CONDITIONAL
         else:
             return OUT
         if self._has_patterns and not self._passes_patterns(host + target):

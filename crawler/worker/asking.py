@@ -9,7 +9,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from crawler.config import Config
-from crawler.model import EMBEDDED, EXTERNAL, HEADED, PREREQUISITE, Visit
+from crawler.model import Purpose, Visit
 from crawler.rules.offers import Offers
 from crawler.rules.robots import MAX_BODY_BYTES
 from crawler.transports import CSS_TYPES, PAGE_TYPES, Request
@@ -32,15 +32,15 @@ class Asking:
         """Return what to ask of a visit's host."""
         method, cut_body_at = "GET", 0
         types: Container[str] = self._page_types
-        if visit.hop == PREREQUISITE:
+        if visit.purpose == Purpose.ROBOTS:
             cut_body_at, types = MAX_BODY_BYTES, ()
         elif self._offers.asks_head(visit):
             method, types = "HEAD", ()
-        elif visit.depth >= HEADED or (visit.depth >= EXTERNAL and not self._config.check_fragments):
+        elif (purpose := self._offers.effective(visit.purpose)) == Purpose.EXTERNAL:
             types = ()
-        elif visit.depth >= EXTERNAL:
+        elif purpose == Purpose.EXTERNAL_FRAGMENT:
             cut_body_at, types = self._config.max_body_bytes, PAGE_TYPES
         else:
-            others = self._embed_types if visit.depth >= EMBEDDED else self._page_types
+            others = self._embed_types if purpose == Purpose.EMBED else self._page_types
             types = others if self._keeper is None else self._keeper.types(visit.url, others)
         return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types)

@@ -16,13 +16,9 @@ from crawler import clock
 from crawler.config import ROBOTS_TOKEN, Config
 from crawler.model import (
     DONE,
-    EMBEDDED,
-    EXTERNAL,
     FAILED,
-    HEADED,
     HOOK_REL,
     MAX_LINKS_PER_PAGE,
-    PREREQUISITE,
     QUEUED,
     RETRY,
     ROBOTS,
@@ -32,6 +28,7 @@ from crawler.model import (
     ItemRow,
     Outcome,
     PageRow,
+    Purpose,
     Result,
     RobotsRow,
     Visit,
@@ -74,7 +71,7 @@ class Harvester:
 
     def harvest(self, visit: Visit, answer: Answer) -> Harvest:
         """Make a harvest of an answer. May raise on a bug only."""
-        if visit.hop == PREREQUISITE:
+        if visit.purpose == Purpose.ROBOTS:
             return self._harvest_robots(visit, answer)
         if answer.reason:
             return self._harvest_failure(visit, answer)
@@ -94,7 +91,7 @@ class Harvester:
         if harvest.reported and end is not None:
             self._cache.add(harvest.reported, end.depth + 1)
         if harvest.embedded and end is not None:
-            self._embeds_cache.add(harvest.embedded, embed_steps(end.depth))
+            self._embeds_cache.add(harvest.embedded, embed_steps(end.purpose, end.depth))
         if harvest.pointed and end is not None:
             self._pointed_cache.add(harvest.pointed, end.depth + 1)
 
@@ -111,7 +108,9 @@ class Harvester:
             found = parse.css_embeds(text, visit.url)
             page.links = self._encode_json(found).decode()
             embedded = self._unreported_embeds(found, visit)
-        elif visit.depth < EMBEDDED and answer.body is not None and parse.is_html(content_type, answer.body[:512]):
+        elif (
+            visit.purpose == Purpose.PAGE and answer.body is not None and parse.is_html(content_type, answer.body[:512])
+        ):
             utf8, page.charset = encodings.to_utf8(answer.body, content_type)
             document = self._parse(utf8, visit, answer, page)
             if 200 <= answer.status < 300:
@@ -120,23 +119,27 @@ class Harvester:
                     items, more = self._extract(visit, answer, page, document)
                     follow = follow + more
                 reported = self._cache.unreported(follow, visit.depth + 1)
-                candidates = self._offers.links(reported, visit.depth, visit.id)
+                candidates = self._offers.links(reported, visit.purpose, visit.depth, visit.id)
                 embedded = self._unreported_embeds(document.embeds, visit)
                 if self._config.check_fragments:
                     fragments = self._fragments(visit, document.anchors, document.pointers)
                     pointed = self._unreported_pointed(document.pointers, follow, visit)
-                    candidates = candidates + self._offers.pointed(pointed, visit.depth, visit.id)
+                    candidates = candidates + self._offers.pointed(pointed, visit.purpose, visit.depth, visit.id)
         elif self._config.check_fragments and answer.status < 300 and answer.body is not None:
             fragments = self._read_anchors(visit, answer, page)
         if embedded:
-            candidates = candidates + self._offers.embedded(embedded, visit.depth, visit.id)
+            candidates = candidates + self._offers.embedded(embedded, visit.purpose, visit.depth, visit.id)
         reason = "ok" if answer.status < 300 else "redirect" if answer.status < 400 else "client-error"
         result = Result(visit.ended(DONE, reason), page, candidates, items, fragments=fragments)
         return Harvest(outcome_of(visit, answer, DONE, reason, has_page=True), result, reported, embedded, pointed)
 
     def _unreported_embeds(self, found: list[parse.Link], visit: Visit) -> list[str]:
         """Return what is embedded here and was not reported yet as near to a page."""
-        return self._embeds_cache.unreported([link.url for link in found], embed_steps(visit.depth)) if found else []
+        return (
+            self._embeds_cache.unreported([link.url for link in found], embed_steps(visit.purpose, visit.depth))
+            if found
+            else []
+        )
 
     def _unreported_pointed(self, pointers: Sequence[Pointer], follow: list[str], visit: Visit) -> list[str]:
         """Return what may be followed, is linked here with a fragment, and was not reported so yet."""
@@ -200,20 +203,23 @@ class Harvester:
         target = urls.normalise(location, visit.url)
         page.redirect_url = target or location[:2_000]
         result = Result(visit.ended(DONE, "redirect"), page)
-        depth = visit.depth
+        purpose = visit.purpose
         if self._config.check_fragments:
             pointers = redirect_pointers(target, location)
             result.fragments = self._fragments(visit, None, pointers)
-            if depth >= HEADED and pointers and pointers[0].fragment:
-                depth -= HEADED - EXTERNAL
+            if purpose == Purpose.EXTERNAL and pointers and pointers[0].fragment:
+                purpose = Purpose.EXTERNAL_FRAGMENT
         if target is not None:
             scope = self._offers.scope
             host = urls.split(target)[0]
             # What a seed of this site answers with belongs to it, whatever the scope says of its path.
-            certain = visit.depth == 0 and (host == visit.host or siblings(visit.host, host))
-            if visit.depth == 0 and scope.widening(visit.host, host):
+            is_seed = visit.purpose == Purpose.PAGE and visit.depth == 0
+            widens = is_seed and (host == visit.host or siblings(visit.host, host))
+            if is_seed and scope.widening(visit.host, host):
                 result.widened = host
-            result.candidates = self._offers.redirect(target, depth, visit.redirects, visit.id, certain=certain)
+            result.candidates = self._offers.redirect(
+                target, purpose, visit.depth, visit.redirects, visit.id, widens=widens
+            )
         outcome = outcome_of(visit, answer, DONE, "redirect", has_page=True)
         outcome.widened = result.widened
         return Harvest(outcome, result, [])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from crawler import clock
-from crawler.model import EXTERNAL, FAILED, Answer, Outcome, PageRow, Result, Visit
+from crawler.model import DONE, FAILED, Answer, AttemptRow, Outcome, PageRow, Purpose, Result, Visit
 from crawler.rules import politeness
 
 
@@ -30,7 +30,7 @@ def page_row(visit: Visit, answer: Answer) -> PageRow:
     """Return the row of a page, as far as its headers and the digest of its body go."""
     header = answer.header
     size, digest = None, None
-    if answer.body is not None and visit.depth < EXTERNAL:  # else it is read for its anchors, and perhaps cut
+    if answer.body is not None and visit.purpose <= Purpose.EMBED:  # else it is read for its anchors, and perhaps cut
         size = len(answer.body)
         digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
     elif (length := header("content-length")).isdecimal() and len(length) < 16:
@@ -50,6 +50,16 @@ def page_row(visit: Visit, answer: Answer) -> PageRow:
         etag=header("etag") or None,
         last_modified=header("last-modified") or None,
     )
+
+
+def attempt_row(visit: Visit, answer: Answer, outcome: Outcome) -> AttemptRow | None:
+    """Return the row of a try that was no success at once; None for one that was, and for an errand."""
+    if visit.purpose == Purpose.ROBOTS or (outcome.what == DONE and not visit.visits):
+        return None
+    return AttemptRow(
+        visit.host_id, visit.seq, visit.visits + 1, int(answer.started_at * 1000), outcome.reason,
+        answer.status or None, outcome.elapsed_ms,
+    )  # fmt: skip
 
 
 def retry_after_seconds(answer: Answer) -> float:

@@ -34,16 +34,15 @@ from crawler.config import Config
 from crawler.errors import SavingError, UsageError
 from crawler.load import load_hook
 from crawler.model import (
-    EXTERNAL,
     FAILED,
     MAX_REDIRECTS,
-    PREREQUISITE,
     SKIPPED,
     UNASKED,
     Answer,
     End,
     Order,
     Outcome,
+    Purpose,
     Result,
     Returned,
     Visit,
@@ -57,7 +56,7 @@ from crawler.worker.asking import Asking
 from crawler.worker.batch import Outgoing
 from crawler.worker.briefing import DENIALS, Briefings
 from crawler.worker.harvest import Harvest, Harvester
-from crawler.worker.outcome import internal_error
+from crawler.worker.outcome import attempt_row, internal_error
 
 if TYPE_CHECKING:
     from crawler.copy.saving import CopySetup, Keeper
@@ -224,7 +223,7 @@ class Pump:
 
     def _admit(self, visit: Visit) -> None:
         """Let a visit wait for its request, or end it at once."""
-        if visit.hop == PREREQUISITE:
+        if visit.purpose == Purpose.ROBOTS:
             self._waiting.setdefault(visit.clock_id, deque()).append(visit)
             return
         rules = self._briefings.of(visit.host_id)
@@ -244,8 +243,8 @@ class Pump:
         """Return how a visit ends that must not be asked."""
         if visit.redirects > MAX_REDIRECTS:
             return visit.ended(SKIPPED, "too-many-redirects", asked=False)
-        if visit.depth > 0:  # seeds and what they redirect to are always in scope
-            objection = self._offers.objection(visit.host, visit.target, visit.depth)
+        if visit.purpose != Purpose.PAGE or visit.depth > 0:  # seeds and what they redirect to are always in scope
+            objection = self._offers.objection(visit.host, visit.target, visit.purpose, visit.depth)
             if objection:
                 return visit.ended(SKIPPED, objection, asked=False)
         if verdict in DENIALS:
@@ -285,7 +284,8 @@ class Pump:
         self._mark.value = visit.tag
         try:
             harvest = self._harvester.harvest(visit, answer)
-            if self._keeper is not None and harvest.result.page is not None and visit.depth < EXTERNAL:
+            harvest.result.attempt = attempt_row(visit, answer, harvest.outcome)
+            if self._keeper is not None and harvest.result.page is not None and visit.purpose <= Purpose.EMBED:
                 self._keeper.keep(visit.url, answer, harvest.result.page)
             encoded = self._outgoing.encode(harvest.result)
             if self._checks_memory:
@@ -299,6 +299,7 @@ class Pump:
         except Exception as error:
             text = f"{type(error).__name__}: {error}"[:300].encode("ascii", "replace").decode()
             harvest = Harvest(*internal_error(visit, text), [])
+            harvest.result.attempt = attempt_row(visit, answer, harvest.outcome)
             encoded = self._outgoing.encode(harvest.result)
         self._harvester.remember(harvest)
         self._mark.value = 0

@@ -184,8 +184,8 @@ STAGES: dict[str, Stage] = {
     "consumer: inside get(), holding the queue's lock": Stage(
         CONSUMER, "multiprocessing.connection:_ConnectionBase.recv_bytes"
     ),
-    "consumer: before the transaction": Stage(CONSUMER, "crawler.ledger.writer:Writer.commit"),
-    "consumer: inside the transaction": Stage(CONSUMER, "crawler.ledger.writer:Writer._apply", 3),
+    "consumer: before the transaction": Stage(CONSUMER, "crawler.ledger.apply:Writer.commit"),
+    "consumer: inside the transaction": Stage(CONSUMER, "crawler.ledger.apply:Writer._apply", 3),
     "consumer: merge": Stage(CONSUMER, "crawler.ledger.merge:merge", 3),
     "consumer: between commit and task_done": Stage(CONSUMER, "multiprocessing.queues:JoinableQueue.task_done"),
     "consumer: inside task_done(), holding its condition": Stage(

@@ -128,7 +128,7 @@ def test_a_process_stands_still_at_each_of_its_stages(role: str, deed: str) -> N
 @pytest.mark.parametrize(
     "walk",
     [
-        Walk(CONSUMER, ("crawler.consumer", "crawler.ledger.writer", "crawler.ledger.merge", "multiprocessing.queues")),
+        Walk(CONSUMER, ("crawler.consumer", "crawler.ledger.apply", "crawler.ledger.merge", "multiprocessing.queues")),
         Walk(
             WORKER,
             ("crawler.worker.pump", "crawler.worker.batch", "crawler.worker.harvest", "crawler.rules.offers"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from crawler.cli.arguments import Parser, find_ledger, ledger_file
 from crawler.cli.commands.lookup import add_output_options, write
 from crawler.errors import UsageError
-from crawler.ledger import lookup
+from crawler.ledger import lookup, views
 
 
 def make_parser(name: str) -> Parser:
@@ -19,7 +19,7 @@ def make_parser(name: str) -> Parser:
         usage="%(prog)s [options] [LEDGER] SQL",
         description="Ask a ledger, of a running crawl or not, in SQL; - reads the question from standard input.\n"
         "Nothing but reading is possible.\n"
-        f"Views and tables: {', '.join(lookup.PUBLIC)}.",
+        f"Views and tables: {', '.join(views.PUBLIC)}.",
     )
     parser.add_argument("words", nargs="+", metavar="SQL", help="one SELECT, or -")
     add_output_options(parser)

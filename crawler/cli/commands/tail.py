@@ -20,9 +20,8 @@ from typing import Any
 import msgspec
 
 from crawler import clock
-from crawler.api.report import page_record
 from crawler.cli.arguments import Parser, add_ledger, find_ledger
-from crawler.ledger.feed import Feed
+from crawler.ledger.feed import Feed, Which
 from crawler.processes import lock
 
 POLL_SECONDS = 0.1
@@ -34,6 +33,9 @@ def make_parser(name: str) -> Parser:
     parser = Parser(name, description="Print pages or items as JSON lines, as they are stored, until the crawl ends.")
     add_ledger(parser)
     parser.add_argument("--items", action="store_true", help="items, one a line, in the place of pages")
+    parser.add_argument(
+        "--all", action="store_true", help="each visit, also of embeds and of links that leave the scope"
+    )
     parser.add_argument(
         "-n", "--lines", type=_lines, default=SHOWN, metavar="N",
         help="begin with the last N that are there, or with all of them: -n all (default: %(default)s)",
@@ -47,10 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     ledger = find_ledger(arguments.ledger)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the locale
+    which = Which.ALL if arguments.all else Which.CRAWLED
     try:
-        with contextlib.closing(Feed(ledger, arguments.since or 0)) as feed:
+        with contextlib.closing(Feed(ledger, arguments.since or 0, which)) as feed:
             if arguments.since is None and arguments.lines is not None:
-                feed.skip_to_last(arguments.lines, "items" if arguments.items else "pages")
+                (feed.skip_to_last_items if arguments.items else feed.skip_to_last_pages)(arguments.lines)
             for rows in _follow(feed, ledger, items=arguments.items):
                 sys.stdout.writelines(_as_line(row) for row in rows)
                 sys.stdout.flush()
@@ -83,7 +86,7 @@ def _follow(feed: Feed, ledger: Path, *, items: bool) -> Iterator[list[dict[str,
 
 
 def _pages(feed: Feed) -> list[dict[str, Any]]:
-    return [{"row": found.row, **page_record(found)._asdict()} for found in feed.pages()]
+    return [{"row": found.row, **found.record._asdict()} for found in feed.pages()]
 
 
 def _items(feed: Feed) -> list[dict[str, Any]]:

@@ -1,0 +1,43 @@
+"""What waits to enter the frontier: links to be merged, and links that are in scope only if a seed redirects there.
+
+Inside the caller's transaction. Runs in a consumer, and in the coordinator at the start.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from crawler.ledger.features.frontier import CANDIDATE, KEEP_NEARER
+
+_MARKS: Final = ", ".join("?" * len(CANDIDATE.split(",")))
+_ADD: Final = f"INSERT INTO _candidates ({CANDIDATE}) VALUES ({_MARKS})"  # noqa: S608  (our own names)
+_HOLD: Final = f"INSERT INTO _conditional ({CANDIDATE}) VALUES ({_MARKS}){KEEP_NEARER}"  # noqa: S608  (our own names)
+_IN_SCOPE_NOW: Final = "host IN (SELECT host FROM _hosts WHERE widened)"
+_RELEASE: Final = f"""
+INSERT INTO _candidates ({CANDIDATE}) SELECT {CANDIDATE} FROM _conditional WHERE {_IN_SCOPE_NOW}
+"""  # noqa: S608  (our own names)
+_FORGET: Final = f"DELETE FROM _conditional WHERE {_IN_SCOPE_NOW}"  # noqa: S608  (our own names)
+
+
+class Candidates:
+    """Candidates, as a connection that writes adds them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def add(self, rows: Sequence[Sequence[object]]) -> int:
+        """Append rows in the order of `Candidate`'s fields; return how many wait to be merged because of it."""
+        certain = [row[:-1] for row in rows if not row[-1]]
+        self._connection.executemany(_ADD, certain)
+        if len(certain) == len(rows):
+            return len(certain)
+        self._connection.executemany(_HOLD, [row[:-1] for row in rows if row[-1]])
+        return len(certain) + self.release()
+
+    def release(self) -> int:
+        """Let in what waited for hosts that are in scope by now; return how many."""
+        released = self._connection.execute(_RELEASE).rowcount
+        self._connection.execute(_FORGET)
+        return released

@@ -1,0 +1,33 @@
+"""Attempts: a row for each try that was not a success at once: when, how it ended, and after how long.
+
+A URL whose first visit succeeded has none: its page says it all. Costs such a page nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from crawler.ledger.features.feature import Applying, Feature
+from crawler.ledger.records import ddl, insert
+from crawler.model import AttemptRow
+
+_TABLES: Final = f"""
+CREATE TABLE _attempts (
+    id INTEGER PRIMARY KEY,
+    {ddl(AttemptRow)}
+);
+CREATE INDEX _attempts_by_url ON _attempts (host_id, seq);
+"""
+_VIEW: Final = """
+SELECT h.host || u.target AS url, a.visit,
+       strftime('%Y-%m-%dT%H:%M:%fZ', a.time_ms / 1000.0, 'unixepoch') AS time, a.reason, a.status, a.elapsed_ms
+FROM _attempts a JOIN _urls u ON u.host_id = a.host_id AND u.seq = a.seq JOIN _hosts h ON h.id = a.host_id"""
+_ADD: Final = insert("_attempts", AttemptRow.__struct_fields__)
+
+
+def _apply(applying: Applying) -> None:
+    if rows := [result.attempt for result in applying.batch.results if result.attempt is not None]:
+        applying.executemany(_ADD, rows)
+
+
+FEATURE: Final = Feature(_TABLES, {"attempts": _VIEW}, _apply)

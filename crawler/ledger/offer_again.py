@@ -1,0 +1,67 @@
+"""What a stored page links to, offered again by the purpose and depth that the page turned out to have.
+
+The same rules as in the worker that read it (`rules.follow`, `rules.offers`), asked of what is stored. Runs in a
+consumer, and in the coordinator at the start.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from crawler.model import EMBED_REL, HOOK_REL, MAX_REDIRECTS, Candidate, Purpose, UrlId
+from crawler.rules import urls
+from crawler.rules.offers import Offers
+
+_PAGE: Final = """
+SELECT p.id, p.status, u.purpose, u.depth, u.redirects, p.redirect_url, p.nofollow, p.links
+FROM _urls u JOIN _pages p ON p.id = u.page
+WHERE u.host_id = ? AND u.seq = ?
+"""
+_WITH_FRAGMENT: Final = "SELECT DISTINCT l.value ->> 0 FROM _fragments f, json_each(f.links) l WHERE f.page = ?"
+
+
+class OfferAgain:
+    """Asks a ledger for candidates of pages that it has."""
+
+    def __init__(self, connection: sqlite3.Connection, offers: Offers, *, obey_nofollow: bool) -> None:
+        self._connection = connection
+        self._offers = offers
+        self._obey_nofollow = obey_nofollow
+
+    def candidates(self, page: UrlId) -> list[Candidate]:
+        """Return the candidates of a URL's latest page; none if it has none."""
+        row = self._connection.execute(_PAGE, page).fetchone()
+        if row is None:
+            return []
+        page_id, status, purpose, depth, redirects, redirect_url, nofollow, links = row
+        purpose = Purpose(purpose)
+        candidates: list[Candidate] = []
+        target = urls.normalise(redirect_url) if redirect_url else None
+        if target is not None and redirects <= MAX_REDIRECTS:
+            candidates += self._offers.redirect(target, purpose, depth, redirects, page)
+        if links and 200 <= status < 300:
+            stored = json.loads(links)
+            found = [link["url"] for link in stored if self._is_followed(link.get("rel", ""), nofollow)]
+            candidates += self._offers.links(found, purpose, depth, page)
+            candidates += self._offers.pointed(self._read_pointed(page_id, found), purpose, depth, page)
+            embedded = [link["url"] for link in stored if link.get("rel") == EMBED_REL]
+            candidates += self._offers.embedded(embedded, purpose, depth, page)
+        return candidates
+
+    def _read_pointed(self, page_id: int, followed: Sequence[str]) -> list[str]:
+        """Return the links of a stored page that have a fragment, of those that are followed."""
+        if not self._offers.reads_external:
+            return []
+        pointed = {url for (url,) in self._connection.execute(_WITH_FRAGMENT, (page_id,))}
+        return [url for url in followed if url in pointed]
+
+    def _is_followed(self, rel: str, page_says_nofollow: bool) -> bool:
+        rels = rel.lower().split()
+        if HOOK_REL in rels:
+            return True
+        if rel == EMBED_REL:
+            return False
+        return not page_says_nofollow and not (self._obey_nofollow and "nofollow" in rels)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crawler.api.report import Report
     from crawler.api.session import crawl
     from crawler.api.streaming import Stream, stream
-    from crawler.engine.crawl import Stop
+    from crawler.engine.job import Stop
     from crawler.ledger.records import ItemRecord, LinkRecord, PageRecord, UrlRecord
     from crawler.worker.hook import Follow, Page
 
@@ -32,7 +32,7 @@ _LATE = {
     "Page": "crawler.worker.hook",
     "PageRecord": "crawler.ledger.records",
     "Report": "crawler.api.report",
-    "Stop": "crawler.engine.crawl",
+    "Stop": "crawler.engine.job",
     "Stream": "crawler.api.streaming",
     "UrlRecord": "crawler.ledger.records",
     "crawl": "crawler.api.session",

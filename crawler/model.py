@@ -132,7 +132,7 @@ class HostRules(msgspec.Struct, array_like=True, frozen=True):
 class Order(msgspec.Struct, array_like=True):
     """What one call tells a worker."""
 
-    hungry: bool  # the coordinator has nothing to hand out: come back as soon as anything is finished
+    flush_early: bool  # the coordinator has nothing to hand out: come back as soon as anything is finished
     stop: bool  # give back what waits, start nothing
     visits: list[Visit]
     rules: list[HostRules] = []
@@ -142,8 +142,7 @@ class Order(msgspec.Struct, array_like=True):
 class Outcome(msgspec.Struct, array_like=True):
     """How a visit ended: the little that the coordinator needs at once. Everything else is in the batch."""
 
-    host_id: int
-    seq: int
+    tag: int  # the visit's
     what: str  # done | failed | skipped | retry | robots | unasked
     reason: str = ""
     asked: bool = False  # something was sent: the host's clock runs

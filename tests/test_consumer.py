@@ -6,7 +6,9 @@ import queue
 
 import pytest
 
-from crawler.consumer import MAX_STALLS, SAME_BATCH, Complaint, Outbox, Watch
+from crawler.consumer import Complaint
+from crawler.engine.drain import MAX_STALLS, SAME_BATCH, Watch
+from crawler.engine.outbox import Outbox
 from crawler.errors import CrawlerError, StorageError
 
 
@@ -14,7 +16,7 @@ def _outbox(batches: int = 1) -> Outbox:
     outbox = Outbox()
     outbox.connect(queue.Queue())
     for number in range(batches):
-        outbox.hand_over(b"%d" % number, hungry=False)
+        outbox.hand_over(b"%d" % number, flush_early=False)
     return outbox
 
 
@@ -29,10 +31,10 @@ def test_a_stall_gets_twice_the_patience_each_time_and_then_ends_the_crawl() -> 
         patience.append(round(now - replaced))
         replaced = now
         if len(patience) < MAX_STALLS:
-            watch.check(outbox, [])
+            watch.refuse_hopeless(outbox, [])
     assert patience == [11, 21, 41, 81]
     with pytest.raises(CrawlerError, match=r"batch 1 cannot be committed, for 150 s, with 4 sets of consumers"):
-        watch.check(outbox, [])
+        watch.refuse_hopeless(outbox, [])
 
 
 def test_a_commit_restores_the_patience() -> None:
@@ -63,18 +65,18 @@ def test_a_commit_that_takes_its_time_is_told_once() -> None:
 def test_a_batch_that_no_consumer_can_commit_is_named() -> None:
     watch, outbox = Watch(10.0), _outbox()
     for _ in range(SAME_BATCH - 1):
-        watch.check(outbox, [Complaint("ValueError: odd", 1)])
+        watch.refuse_hopeless(outbox, [Complaint("ValueError: odd", 1)])
     with pytest.raises(CrawlerError, match="batch 1 cannot be committed, 3 times in a row: ValueError: odd"):
-        watch.check(outbox, [Complaint("ValueError: odd", 1)])
+        watch.refuse_hopeless(outbox, [Complaint("ValueError: odd", 1)])
 
 
 def test_consumers_that_are_killed_without_a_word_end_no_crawl() -> None:
     watch, outbox = Watch(10.0), _outbox()
     for _ in range(50):
         assert watch.why_replace(outbox, 0, False, 0.0) == "a consumer died"
-        watch.check(outbox, [])
+        watch.refuse_hopeless(outbox, [])
 
 
 def test_a_storage_error_ends_the_crawl_at_once() -> None:
     with pytest.raises(StorageError, match="disk is full"):
-        Watch(10.0).check(_outbox(), [Complaint("disk is full", 5)])
+        Watch(10.0).refuse_hopeless(_outbox(), [Complaint("disk is full", 5)])

@@ -12,7 +12,7 @@ import pytest
 
 from crawler import Config, crawl
 from crawler.copy.saving import Copy
-from crawler.engine.crawl import Stop
+from crawler.engine.job import Stop
 from crawler.errors import CrawlerError, SavingError
 from tests.site import Site
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from crawler import Config, crawl
-from crawler.engine.crawl import Crawl, Job, Stop
+from crawler.engine.crawl import Crawl
+from crawler.engine.job import Job, Stop
 from crawler.ledger import opening, schema
 from crawler.ledger.opening import SeedRow
 from crawler.processes.lock import LedgerLock
@@ -26,7 +27,7 @@ class LateInbox(queue.Queue[Any]):
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.crawl.outbox.unacked and time.monotonic() < deadline:
+        while self.crawl.drain.outbox.unacked and time.monotonic() < deadline:
             time.sleep(0.001)
         super().put(item)
 

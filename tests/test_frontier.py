@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from crawler.config import Config
 from crawler.frontier import frontier
-from crawler.frontier.frontier import AHEAD, Frontier
+from crawler.frontier.frontier import Frontier
+from crawler.frontier.host import AHEAD, rank_workers
 from crawler.ledger import opening
 from crawler.ledger.opening import SeedRow
 from crawler.ledger.reader import Reader
@@ -42,7 +44,7 @@ class Stand:
             self.bench.commit(Result(robots=RobotsRow(1, "allow", 1, 404, fetched_at=time.time())))
         self.now = 1_000.0
         self.workers = workers
-        self.frontier = Frontier(self.bench.reader, config, workers, 0, lambda: self.now)
+        self.frontier = Frontier(self.bench.reader, config, 0, lambda: self.now)
 
     def add_links(self) -> None:
         candidates = self.bench.offers.links(LINKS, Purpose.PAGE, 0, (1, 0))
@@ -50,22 +52,24 @@ class Stand:
         self.frontier.wake(self.bench.reader.counters())
 
     def take(self, budget: int = 1_000, room: int = 100) -> list[Visit]:
-        return [visit for visits in self.frontier.take([room] * self.workers, budget) for visit in visits]
+        return [visit for visits in self.frontier.take(self.rooms(room), budget).values() for visit in visits]
+
+    def rooms(self, room: int) -> dict[int, int]:
+        return dict.fromkeys(range(self.workers), room)
 
     def settle(self, visit: Visit, what: str = DONE, **facts: object) -> None:
-        outcome = Outcome(visit.host_id, visit.seq, what, asked=what != UNASKED, **facts)  # type: ignore[arg-type]
+        outcome = Outcome(visit.tag, what, asked=what != UNASKED, **facts)  # type: ignore[arg-type]
         self.frontier.settle(visit, outcome, self.worker_of(visit), "generation")
 
     def worker_of(self, visit: Visit) -> int:
-        held = self.frontier._hosts[visit.clock_id].held
-        return next(worker for worker, count in enumerate(held) if count)
+        return next(iter(self.frontier._hosts[visit.clock_id].held))
 
     def commit(self, visit: Visit, what: str = DONE) -> None:
         state = "queued" if what == RETRY else what
         end = End(state, "ok", None, visit.host_id, visit.seq, visit.visits, True, Purpose.PAGE, 0, 0)
         self.bench.commit(Result(end=end))
         self.frontier.wake(self.bench.reader.counters())
-        self.frontier.acknowledge([(visit.host_id, visit.seq, what)])
+        self.frontier.acknowledge([(visit, what)])
 
 
 def config(**changes: object) -> Config:
@@ -81,7 +85,7 @@ def test_the_first_visit_of_a_host_is_for_its_robots_txt_and_alone(tmp_path: Pat
     stand.settle(visit, ROBOTS)
     assert stand.take() == []  # not before the rules are committed
     stand.bench.commit(Result(robots=RobotsRow(1, "rules", 1, 200, body="User-agent: *", fetched_at=time.time())))
-    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.frontier.acknowledge([(visit, ROBOTS)])
     assert {visit.hop for visit in stand.take()} == {"L"}
 
 
@@ -177,9 +181,12 @@ def test_no_more_pages_than_the_budget_are_handed_out(tmp_path: Path) -> None:
 def test_a_host_without_delay_is_spread_over_the_workers(tmp_path: Path) -> None:
     stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=5))
     stand.add_links()
-    visits = stand.frontier.take([100, 100], 1_000)
-    assert sorted(len(of_worker) for of_worker in visits) == [2 * AHEAD, 3 * AHEAD]
-    assert {frozenset(visit.at_once for visit in of_worker) for of_worker in visits} == {frozenset({2}), frozenset({3})}
+    visits = stand.frontier.take(stand.rooms(100), 1_000)
+    assert sorted(len(of_worker) for of_worker in visits.values()) == [2 * AHEAD, 3 * AHEAD]
+    assert {frozenset(visit.at_once for visit in of_worker) for of_worker in visits.values()} == {
+        frozenset({2}),
+        frozenset({3}),
+    }
 
 
 def test_a_robots_txt_that_moved_is_asked_on_the_clock_of_its_new_host(tmp_path: Path) -> None:
@@ -188,7 +195,7 @@ def test_a_robots_txt_that_moved_is_asked_on_the_clock_of_its_new_host(tmp_path:
     stand.settle(visit, ROBOTS)
     moved = RobotsRow(1, "", 0, 301, redirect_host="https://b.test", redirect_target="/r.txt", redirects=1)
     stand.bench.commit(Result(robots=moved))
-    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.frontier.acknowledge([(visit, ROBOTS)])
     stand.now += 2.0
     (visit,) = stand.take()
     assert (visit.url, visit.host_id, visit.clock_id, visit.redirects) == ("https://b.test/r.txt", 1, 2, 1)
@@ -200,20 +207,20 @@ def test_after_a_restart_every_known_host_waits_once(tmp_path: Path) -> None:
     begun = opening.open_run(stand.bench.path, config(), [SeedRow(SEED, "argument")])
     reader = Reader(stand.bench.path, begun.run_id)
     now = [5_000.0]
-    frontier = Frontier(reader, config(), 1, begun.known_hosts, lambda: now[0])
-    assert frontier.take([10], 10) == [[]]
+    frontier = Frontier(reader, config(), begun.known_hosts, lambda: now[0])
+    assert frontier.take({0: 10}, 10) == {0: []}
     now[0] += 2.0
-    assert [len(visits) for visits in frontier.take([10], 10)] == [1]
+    assert len(frontier.take({0: 10}, 10)[0]) == 1
     reader.close()
 
 
-def test_the_frontier_is_hungry_only_while_new_links_would_help(tmp_path: Path) -> None:
+def test_the_frontier_wants_links_only_while_they_would_help(tmp_path: Path) -> None:
     stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=2))
     stand.take()
-    assert stand.frontier.is_hungry(10, busy=True)
+    assert stand.frontier.wants_links(10, busy=True)
     stand.add_links()
     stand.take()
-    assert not stand.frontier.is_hungry(10, busy=True)  # the host has more than it may have handed out
+    assert not stand.frontier.wants_links(10, busy=True)  # the host has more than it may have handed out
 
 
 def test_a_host_is_looked_at_again_when_the_workers_that_serve_it_have_no_room(tmp_path: Path) -> None:
@@ -221,12 +228,12 @@ def test_a_host_is_looked_at_again_when_the_workers_that_serve_it_have_no_room(t
     stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=2), workers=3)
     stand.add_links()
     host = stand.frontier._hosts[1]
-    serving = {worker for worker in range(3) if stand.frontier._share(host, worker)}
+    serving = {worker for worker in range(3) if host.share(worker, (0, 1, 2))}
     assert len(serving) == 2
-    rooms = [0 if worker in serving else 5 for worker in range(3)]
-    assert [len(visits) for visits in stand.frontier.take(rooms, 100)] == [0, 0, 0]
+    rooms = {worker: 0 if worker in serving else 5 for worker in range(3)}
+    assert stand.frontier.take(rooms, 100) == {0: [], 1: [], 2: []}
     stand.now += 0.02
-    assert sum(len(visits) for visits in stand.frontier.take([5, 5, 5], 100)) > 0
+    assert len(stand.take(room=5)) > 0
 
 
 def test_a_crawl_delay_holds_from_robots_txt_on(tmp_path: Path) -> None:
@@ -236,7 +243,7 @@ def test_a_crawl_delay_holds_from_robots_txt_on(tmp_path: Path) -> None:
     facts = HostFacts(1, 1, time.time(), True, 0)
     row = RobotsRow(1, "rules", 1, 200, body="x", crawl_delay=30.0, fetched_at=time.time())
     stand.bench.writer.commit([stand.bench.numbered(Result(robots=row), hosts=[facts])], queue_is_empty=True)
-    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.frontier.acknowledge([(visit, ROBOTS)])
     stand.now += 29.0
     assert stand.take() == []
     stand.now += 1.0
@@ -247,7 +254,7 @@ def test_a_host_without_delay_that_has_more_than_it_may_keeps_nobody_else_waitin
     stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=2))
     stand.add_links()
     stand.take()
-    assert stand.frontier.is_hungry(10, busy=False)  # it is slow: another host's new links would help
+    assert stand.frontier.wants_links(10, busy=False)  # it is slow: another host's new links would help
 
 
 def test_a_host_that_robots_txt_forbids_is_not_waited_for(tmp_path: Path) -> None:
@@ -256,7 +263,7 @@ def test_a_host_that_robots_txt_forbids_is_not_waited_for(tmp_path: Path) -> Non
     (visit,) = stand.take()
     stand.settle(visit, ROBOTS, host_failed=True)
     stand.bench.commit(Result(robots=RobotsRow(1, "deny", 1, reason="refused", fetched_at=time.time())))
-    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.frontier.acknowledge([(visit, ROBOTS)])
     assert [visit.url for visit in stand.take()] == [SEED]
 
 
@@ -266,12 +273,12 @@ def test_a_host_that_has_only_a_robots_txt_for_another_one_is_not_asked_for_its_
     stand.settle(visit, ROBOTS)
     moved = RobotsRow(1, "", 0, 301, redirect_host="https://b.test", redirect_target="/r.txt", redirects=1)
     stand.bench.commit(Result(robots=moved))
-    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.frontier.acknowledge([(visit, ROBOTS)])
     stand.now += 2.0
     (visit,) = stand.take()
     stand.settle(visit, ROBOTS)
     stand.bench.commit(Result(robots=RobotsRow(1, "allow", 1, 404, fetched_at=time.time())))
-    stand.frontier.acknowledge([(1, ROBOTS_SEQ, ROBOTS)])
+    stand.frontier.acknowledge([(visit, ROBOTS)])
     stand.now += 2.0
     assert [visit.url for visit in stand.take()] == [SEED]
     assert stand.take() == []
@@ -304,3 +311,54 @@ def test_a_host_that_is_busy_when_it_gets_urls_is_not_forgotten_when_the_window_
             asked += [visit.url for visit in visits]
             end(visits)
     assert sorted(asked) == [f"{host}/2" for host in hosts]
+
+
+def test_a_worker_that_leaves_or_joins_moves_its_own_hosts_only() -> None:
+    hosts = range(1, 3_001)
+    before = {host: rank_workers(host, (0, 1, 2, 3))[0] for host in hosts}
+    without = {host: rank_workers(host, (0, 1, 3))[0] for host in hosts}
+    assert {before[host] for host in hosts if before[host] != without[host]} == {2}
+    assert 2 not in without.values()
+    joined = {host: rank_workers(host, (0, 1, 2, 3, 7))[0] for host in hosts}
+    assert {joined[host] for host in hosts if before[host] != joined[host]} == {7}
+    for workers, homes in (((0, 1, 2, 3), before), ((0, 1, 3), without), ((0, 1, 2, 3, 7), joined)):
+        loads = Counter(homes.values())
+        assert set(loads) == set(workers)
+        assert max(loads.values()) < 1.2 * len(hosts) / len(workers)
+        assert min(loads.values()) > 0.8 * len(hosts) / len(workers)
+
+
+def test_the_requests_for_a_host_without_delay_are_divided_among_the_workers_that_there_are(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=7))
+    stand.take()
+    host = stand.frontier._hosts[1]
+    for workers in ((0, 1), (0, 1, 2), (5, 9, 11, 12), tuple(range(10))):
+        shares = [host.share(worker, workers) for worker in workers]
+        assert sum(shares) == 7
+        assert max(shares) - min(shares) <= 1
+
+
+def test_a_host_stays_with_its_worker_until_that_leaves(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config())
+    stand.add_links()
+    served = []
+    for workers in [(3, 8)] * 4 + [(3, 8, 11)] * 4 + [(11,)] * 2:
+        visits = stand.frontier.take(dict.fromkeys(workers, 10), 1_000)
+        ((worker, (visit,)),) = [(worker, found) for worker, found in visits.items() if found]
+        served.append(worker)
+        stand.settle(visit)
+        stand.now += 2.0
+    assert served == [rank_workers(1, (3, 8))[0]] * 4 + [rank_workers(1, (3, 8, 11))[0]] * 4 + [11] * 2
+
+
+def test_visits_of_a_worker_that_has_left_may_still_come_back(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=1))
+    stand.add_links()
+    ((leaver, visits),) = [(w, found) for w, found in stand.frontier.take({0: 10, 1: 10}, 5).items() if found]
+    stays = 1 - leaver
+    assert stand.frontier.take({stays: 10}, 100) == {stays: []}  # the host is busy where it was
+    for visit in visits:
+        stand.frontier.give_back(visit, leaver)
+    stand.now += 0.02
+    again = stand.frontier.take({stays: 10}, 5)[stays]
+    assert {visit.id for visit in again} == {visit.id for visit in visits}

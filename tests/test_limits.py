@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from crawler.errors import CrawlerError
-from crawler.processes.pools import limits_explained
+from crawler.processes.capacity import limits_explained
 from tests.site import Site
 
 ROOT = Path(__file__).parent.parent

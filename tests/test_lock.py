@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from crawler.errors import LedgerInUse, StorageError
-from crawler.processes import lock
-from crawler.processes.lock import LedgerLock, birth, holder
+from crawler.processes import lock, pids
+from crawler.processes.lock import LedgerLock, holder
+from crawler.processes.pids import birth
 
 
 def test_the_second_is_refused_and_told_the_firsts_pid(tmp_path: Path) -> None:
@@ -39,11 +40,11 @@ def test_what_a_dead_crawl_left_is_killed_before_the_lock_is_had_and_the_new_hol
         path = tmp_path / "crawl.db-lock"
         path.write_text(f"123456789 \n{child.pid} worker {birth(child.pid)}\n{os.getpid()} worker some-other-birth\n")
         named = []
-        kill = lock.kill
+        kill = pids.kill
 
-        def asking_kill(pids: Any) -> None:
+        def asking_kill(found: Any) -> None:
             named.append(holder(ledger))
-            kill(pids)
+            kill(found)
 
         monkeypatch.setattr(lock, "kill", asking_kill)
         held = LedgerLock(ledger)
@@ -62,7 +63,7 @@ def test_what_a_dead_process_made_elsewhere_is_removed_by_the_next_and_a_living_
     temporary.mkdir()
     monkeypatch.setattr(lock, "SHARED_MEMORY", shared)
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    claim = "from crawler import lock; print(lock.claim_folder(), flush=True); input()"
+    claim = "from crawler.processes import lock; print(lock.claim_folder(), flush=True); input()"
     words = [sys.executable, "-c", claim]
     with subprocess.Popen(
         words, env={**os.environ, "TMPDIR": str(temporary)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -85,9 +86,9 @@ def test_what_a_dead_process_made_elsewhere_is_removed_by_the_next_and_a_living_
 def test_a_process_that_ends_takes_a_semaphore_along_that_nothing_else_looks_after(tmp_path: Path) -> None:
     script = """
 import multiprocessing, pathlib
-from crawler import lock, pools
+from crawler.processes import local, lock
 lock.SHARED_MEMORY = pathlib.Path.cwd()
-pools._name_what_is_made()
+local._name_what_is_made()
 config = multiprocessing.current_process()._config
 (lock.SHARED_MEMORY / f"sem.{config['semprefix'][1:]}-made-as-the-resource-tracker-died").touch()
 print(config["tempdir"], len(list(lock.SHARED_MEMORY.glob("sem.pcl-*"))))

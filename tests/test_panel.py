@@ -135,7 +135,7 @@ def test_memory_is_bounded_whatever_the_number_of_hosts_and_errors() -> None:
     it = panel()
     most = 0
     for number in range(10_000):
-        outcome = Outcome(number, 1, FAILED, "timeout", asked=True, host_failed=True, elapsed_ms=number)
+        outcome = Outcome(number, FAILED, "timeout", asked=True, host_failed=True, elapsed_ms=number)
         it.count(visit(f"http://h{number}.test", host_id=number), outcome)
         most = max(most, len(it._hosts))
     assert (most, len(it._errors)) == (2 * MAX_HOSTS, MAX_ERRORS)
@@ -146,35 +146,35 @@ def test_memory_is_bounded_whatever_the_number_of_hosts_and_errors() -> None:
 
 def test_a_failing_host_is_remembered_longer_than_one_that_is_well() -> None:
     it = panel()
-    failure = Outcome(1, 1, RETRY, "refused", asked=True, host_failed=True)
+    failure = Outcome(1, RETRY, "refused", asked=True, host_failed=True)
     it.count(visit("http://dead.test", host_id=-1), failure)
     for number in range(5 * MAX_HOSTS):
-        it.count(visit(f"http://h{number}.test", host_id=number), Outcome(number, 1, DONE, "ok", asked=True))
+        it.count(visit(f"http://h{number}.test", host_id=number), Outcome(number, DONE, "ok", asked=True))
     it.count(visit("http://dead.test", host_id=-1), failure)
     assert it.facts(moment(), it.started + 1).failing == (("http://dead.test", 2, "refused"),)
 
 
 def test_a_host_is_failing_from_its_second_failure_in_a_row_to_its_next_success() -> None:
     it = panel()
-    failure = Outcome(1, 1, RETRY, "refused", asked=True, host_failed=True)
+    failure = Outcome(1, RETRY, "refused", asked=True, host_failed=True)
     it.count(visit(), failure)
     assert it.facts(moment(), it.started + 1).failing == ()
     it.count(visit(), failure)
-    it.count(visit("http://b.test", host_id=2), Outcome(1, -1, ROBOTS, "deny", asked=True, host_failed=True))
-    it.count(visit("http://b.test", host_id=2), Outcome(1, -1, ROBOTS, "deny", asked=True, host_failed=True))
+    it.count(visit("http://b.test", host_id=2), Outcome(1, ROBOTS, "deny", asked=True, host_failed=True))
+    it.count(visit("http://b.test", host_id=2), Outcome(1, ROBOTS, "deny", asked=True, host_failed=True))
     assert it.facts(moment(), it.started + 1).failing == (
         ("http://a.test", 2, "refused"), ("http://b.test", 2, "robots.txt unreachable"),
     )  # fmt: skip
-    it.count(visit(), Outcome(1, 1, DONE, "ok", asked=True, status=200))
+    it.count(visit(), Outcome(1, DONE, "ok", asked=True, status=200))
     assert [host.host for host in it.facts(moment(), it.started + 1).failing] == ["http://b.test"]
 
 
 def test_errors_are_told_in_words_the_last_one_first() -> None:
     it = panel()
-    it.count(visit(target="/gone"), Outcome(1, 1, DONE, "client-error", asked=True, status=404))
-    it.count(visit(target="/odd"), Outcome(1, 1, FAILED, "server-error", asked=True, status=599))
-    it.count(visit(target="/dns"), Outcome(1, 1, FAILED, "dns", asked=True))
-    it.count(visit(target="/no"), Outcome(1, 1, SKIPPED, "robots"))
+    it.count(visit(target="/gone"), Outcome(1, DONE, "client-error", asked=True, status=404))
+    it.count(visit(target="/odd"), Outcome(1, FAILED, "server-error", asked=True, status=599))
+    it.count(visit(target="/dns"), Outcome(1, FAILED, "dns", asked=True))
+    it.count(visit(target="/no"), Outcome(1, SKIPPED, "robots"))
     facts = it.facts(moment(), it.started + 1)
     assert [error[1:] for error in facts.errors] == [
         ("dns", "http://a.test/dns", "the host's name has no address"),
@@ -188,7 +188,7 @@ def test_rates_are_of_this_run_now_and_on_average() -> None:
     it = panel()
     for second in range(1, 11):
         for _ in range(10 if second < 5 else 2):
-            it.count(visit(), Outcome(1, 1, DONE, "ok", asked=True, has_page=True))
+            it.count(visit(), Outcome(1, DONE, "ok", asked=True, has_page=True))
         facts = it.facts(moment(pages=1_000), it.started + second)
     assert facts.pages_per_second == pytest.approx(2.0)
     assert facts.average_per_second == pytest.approx(5.2)
@@ -211,7 +211,7 @@ def test_how_long_it_will_take_is_told_where_it_can_be_known(
 ) -> None:
     it = panel(**options)
     for second in range(1, 21):
-        it.count(visit(), Outcome(1, 1, DONE, "ok", asked=True, has_page=True))
+        it.count(visit(), Outcome(1, DONE, "ok", asked=True, has_page=True))
         urls = 60 + (second if grows else 0)
         facts = it.facts(moment(pages=second + 20, urls=urls, ended=urls - 40), it.started + second)
     assert facts.left_seconds == (pytest.approx(left) if left is not None else None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,38 +12,67 @@ from typing import Any
 import pytest
 
 from crawler import Config, crawl
-from crawler.engine import stillness as watchdog
-from crawler.engine.stillness import MemoryWatch, Stillness
+from crawler.engine import memory, stillness
+from crawler.engine.life import LATE_SECONDS, Life
+from crawler.engine.memory import MemoryWatch
+from crawler.engine.stillness import Stillness
 from crawler.model import Purpose, Visit
-from crawler.processes import pools
-from crawler.processes.pools import Life
+from crawler.processes import local
+from crawler.processes.local import CLOSE_AFTER_SECONDS, ProcessPool
+from crawler.processes.mark import Mark
 from tests import hooks_that_grow
 from tests.site import Site
 
 MB = 1 << 20
 
 
+class PlainPool:
+    """A worker that lives somewhere: nothing about it is known but what the test says."""
+
+    def __init__(self, size: int = 0, *, is_dead: bool = False, may_be_killed: bool = True) -> None:
+        self.mark = Mark()
+        self.size = size
+        self.is_dead = is_dead
+        self.may_be_killed = may_be_killed
+        self.kills = 0
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        return Future()
+
+    def look(self, now: float) -> bool:
+        return self.is_dead
+
+    def kill(self) -> bool:
+        self.kills += self.may_be_killed
+        return self.may_be_killed
+
+    def memory_bytes(self) -> int:
+        return self.size
+
+    def end(self, *, is_called: bool) -> threading.Thread:
+        return threading.Thread()
+
+
 def visit(seq: int) -> Visit:
-    return Visit(1, seq, seq, "http://a.test", f"/{seq}", "L", Purpose.PAGE, 0, 0, 0, 0, False, 1, 1)
+    return Visit(1, seq, 10 + seq, "http://a.test", f"/{seq}", "L", Purpose.PAGE, 0, 0, 0, 0, False, 1, 1)
 
 
-def life(worker: int = 0, pids: tuple[int, ...] = ()) -> Life:
-    pool: Any = SimpleNamespace(_processes=dict.fromkeys(pids))
-    return Life(worker, f"generation-{worker}", pool, None, lambda generation: None)
+def life(worker: int = 0, pool: PlainPool | None = None) -> Life:
+    return Life(worker, f"generation-{worker}", pool or PlainPool(), 4)
 
 
 def test_what_is_waited_for_is_said_after_half_a_minute_and_then_after_twice_as_long() -> None:
-    stillness = Stillness(100.0)
-    assert [second for second in range(100, 400) if stillness.is_over(second)] == [130, 160, 220, 340]
-    stillness.moved(400.0)
-    assert [second for second in range(400, 440) if stillness.is_over(second)] == [430]
+    watch = Stillness(100.0)
+    assert [second for second in range(100, 400) if watch.is_over(second)] == [130, 160, 220, 340]
+    watch.moved(400.0)
+    assert [second for second in range(400, 440) if watch.is_over(second)] == [430]
 
 
 def test_a_visit_that_is_out_is_named_with_its_age_and_worker() -> None:
     busy, calling = life(0), life(1)
     busy.called([visit(1), visit(2)], 100.0)
     busy.called([visit(3)], 110.0)
-    busy.take_back((1, 1))
+    busy.take_back(11)
     calling.called([], 100.0)
     assert Stillness(100.0).explain(145.0, [busy, calling], 2, (200.0, "http://b.test")) == (
         "nothing has come back for 45 s: worker 0 has had http://a.test/2 for 45 s, and 1 more; "
@@ -50,50 +81,90 @@ def test_a_visit_that_is_out_is_named_with_its_age_and_worker() -> None:
 
 
 def test_a_polite_crawl_says_whose_turn_is_next_and_one_without_a_next_says_nothing() -> None:
-    stillness = Stillness(100.0)
-    assert stillness.explain(140.0, [life()], 0, (152.0, "http://b.test")) == (
+    watch = Stillness(100.0)
+    assert watch.explain(140.0, [life()], 0, (152.0, "http://b.test")) == (
         "nothing has come back for 40 s: the next is http://b.test, which may be asked in 12 s"
     )
-    assert stillness.explain(140.0, [life()], 0, None) == ""
+    assert watch.explain(140.0, [life()], 0, None) == ""
 
 
-def test_a_worker_above_the_limit_is_replaced_and_one_at_twice_that_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = {11: 150 * MB, 12: 201 * MB, 13: 99 * MB}
-    killed: list[int] = []
-    monkeypatch.setattr(pools, "resident_bytes", sizes.__getitem__)
-    monkeypatch.setattr(pools, "kill", killed.extend)
-    lives = [life(0, (11,)), life(1, (12,)), life(2, (13,))]
+def test_a_worker_above_the_limit_is_replaced_and_one_at_twice_that_is_killed() -> None:
+    pools = [PlainPool(150 * MB), PlainPool(201 * MB), PlainPool(99 * MB)]
+    lives = [life(worker, pool) for worker, pool in enumerate(pools)]
     watch = MemoryWatch(100, 0)
-    assert watch.look(10.0, lives, []) == [
+    assert watch.look(10.0, lives, int) == [
         "worker 0 has 150 MB in memory: it is replaced when its visits have come back",
         "worker 1 has 201 MB in memory and was killed",
     ]
-    assert (killed, [each.is_worn for each in lives]) == ([12], [True, False, False])
-    assert watch.look(10.5, lives, []) == []  # once a second
-    sizes[12] = 20 * MB
-    assert watch.look(11.0, lives, []) == []  # it was said
+    assert [pool.kills for pool in pools] == [0, 1, 0]
+    assert [(each.is_draining, each.room > 0) for each in lives] == [(True, False), (False, True), (False, True)]
+    assert watch.look(10.5, lives, int) == []  # once a second
+    pools[1].size = 20 * MB
+    assert watch.look(11.0, lives, int) == []  # it was said
 
 
 def test_above_the_ceiling_for_all_the_largest_worker_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = {11: 150 * MB, 12: 200 * MB, 21: 60 * MB, os.getpid(): 100 * MB}
-    for module in (pools, watchdog):
-        monkeypatch.setattr(module, "resident_bytes", sizes.__getitem__)
-    lives = [life(0, (11,)), life(1, (12,))]
-    consumer = SimpleNamespace(pid=21)
-    assert MemoryWatch(0, 510).look(10.0, lives, [consumer]) == []
-    assert MemoryWatch(0, 509).look(10.0, lives, [consumer]) == [
+    monkeypatch.setattr(memory, "resident_bytes", {os.getpid(): 100 * MB}.__getitem__)
+    lives = [life(0, PlainPool(150 * MB)), life(1, PlainPool(200 * MB))]
+
+    def others_bytes() -> int:
+        return 60 * MB
+
+    assert MemoryWatch(0, 510).look(10.0, lives, others_bytes) == []
+    assert MemoryWatch(0, 509).look(10.0, lives, others_bytes) == [
         "all processes have 510 MB in memory: worker 1, the largest with 200 MB, is replaced when its visits have come "
         "back"
     ]
-    assert [each.is_worn for each in lives] == [False, True]
-    assert MemoryWatch(0, 509).look(11.0, lives, [consumer]) == []  # one at a time
+    assert [each.is_draining for each in lives] == [False, True]
+    assert MemoryWatch(0, 509).look(11.0, lives, others_bytes) == []  # one at a time
+
+
+def test_a_worker_that_does_not_come_back_from_a_call_is_killed_once_for_each_deadline() -> None:
+    pool = PlainPool()
+    busy = life(3, pool)
+    assert busy.look(1_000.0, 5.0) == ""  # there is no call
+    busy.called([visit(1)], 100.0)
+    late = 100.0 + 5.0 + LATE_SECONDS
+    assert [busy.look(now, 5.0) for now in (late, late + 0.1, late + 0.2)] == [
+        "",
+        "worker 3 did not come back from a call for 5 s and was killed",
+        "",
+    ]
+    assert pool.kills == 1
+
+
+def test_a_worker_that_is_dead_or_cannot_be_killed_is_waited_for() -> None:
+    for pool in (PlainPool(is_dead=True), PlainPool(may_be_killed=False)):
+        waiting = life(0, pool)
+        waiting.called([visit(1)], 100.0)
+        assert waiting.look(1_000.0, 5.0) == ""
+        assert pool.kills == 0
+
+
+def test_our_end_of_a_dead_processs_pipe_is_closed_after_half_a_second_and_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half a result is in the pipe, and while we hold a writing end ourselves its end would never come."""
+    closed: list[str] = []
+    writer = SimpleNamespace(close=lambda: closed.append("closed"))
+    pool = ProcessPool.__new__(ProcessPool)
+    executor = SimpleNamespace(_processes={11: None}, _result_queue=SimpleNamespace(_writer=writer))
+    vars(pool).update(_executor=executor, _pids=set(), _dead_since=0.0, _writer_closed=False)
+    gone: set[int] = set()
+    monkeypatch.setattr(local, "is_gone", gone.__contains__)
+    assert not pool.look(100.0)
+    gone.add(11)
+    assert [pool.look(now) for now in (200.0, 200.0 + CLOSE_AFTER_SECONDS)] == [True, True]
+    assert closed == []
+    assert [pool.look(now) for now in (200.1 + CLOSE_AFTER_SECONDS, 300.0)] == [True, True]
+    assert closed == ["closed"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory of others cannot be read here")
 def test_a_crawl_whose_hook_hoards_memory_replaces_its_worker_and_loses_nothing(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "MEMORY_SECONDS", 0.0)
+    monkeypatch.setattr(memory, "MEMORY_SECONDS", 0.0)
     with Site() as site:
         targets = [f"/{number}" for number in range(60)]
         site.add_page("/", targets)
@@ -114,7 +185,7 @@ def test_a_frontier_that_lost_sight_of_a_host_looks_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should bookkeeping ever fail: the ledger knows what is queued."""
-    monkeypatch.setattr(watchdog, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(stillness, "QUIET_SECONDS", 0.2)
     monkeypatch.setattr("crawler.frontier.frontier.Frontier.wake", lambda self, counters: None)
     with Site() as site:
         site.add_page("/", ["/a"])

@@ -59,7 +59,7 @@ def visit(seq: int, target: str, **changes: object) -> Visit:
 
 
 def call(visits: list[Visit] = [], rules: list[HostRules] = [], **order: object) -> tuple[list[Outcome], list[Result]]:  # noqa: B006
-    fields: dict[str, object] = {"hungry": True, "stop": False, **order}
+    fields: dict[str, object] = {"flush_early": True, "stop": False, **order}
     encoded = msgspec.msgpack.encode(Order(visits=visits, rules=rules, **fields))  # type: ignore[arg-type]
     returned = get_pages("generation", encoded)
     assert type(returned) is Returned
@@ -71,7 +71,7 @@ def call(visits: list[Visit] = [], rules: list[HostRules] = [], **order: object)
 
 
 def ends(outcomes: list[Outcome]) -> dict[int, tuple[str, str]]:
-    return {outcome.seq: (outcome.what, outcome.reason) for outcome in outcomes}
+    return {outcome.tag - 100: (outcome.what, outcome.reason) for outcome in outcomes}
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +144,7 @@ def test_a_host_that_says_429_gets_no_further_request_and_its_waiting_visits_are
     ListTransport.answers = {"/0": page(status=429, retry_after="30")}
     outcomes, results = call([visit(seq, f"/{seq}", at_once=1) for seq in range(3)], [ALLOW])
     assert ends(outcomes) == {0: ("retry", "server-error"), 1: ("unasked", ""), 2: ("unasked", "")}
-    failed = next(outcome for outcome in outcomes if outcome.seq == 0)
+    failed = next(outcome for outcome in outcomes if outcome.tag == 100)
     assert (failed.retry_after_seconds, failed.host_failed, failed.has_page) == (30.0, True, False)
     assert [result.page for result in results] == [None]
     assert ends(call([visit(4, "/4")])[0]) == {4: ("unasked", "")}

@@ -24,16 +24,18 @@ from crawler import clock, transports
 from crawler.api.report import Report
 from crawler.api.seeds import Seed, read_seeds
 from crawler.config import Config
-from crawler.consumer import SLOW_SECONDS
-from crawler.engine.crawl import Crawl, Job, Stop
+from crawler.engine.crawl import Crawl
+from crawler.engine.drain import SLOW_SECONDS
+from crawler.engine.job import Job, Stop
+from crawler.engine.kind import choose_kind
 from crawler.engine.progress import Progress
 from crawler.errors import UsageError
 from crawler.ledger import migrations, opening, schema
 from crawler.ledger.connection import storage_errors
 from crawler.ledger.opening import SeedRow
 from crawler.load import load_hook
+from crawler.processes.capacity import limits_explained
 from crawler.processes.lock import LedgerLock
-from crawler.processes.pools import choose_kind, limits_explained
 from crawler.rules.scope import Scope
 from crawler.rules.urls import split
 from crawler.transports.guard import Guard
@@ -179,7 +181,7 @@ def _convert_links(config: Config, ledger: Path, lock_file: Path, copy: CopySetu
     from crawler.copy import converting
 
     workers = config.workers()
-    kind = choose_kind(workers, config.start_method)
+    kind = choose_kind(config)
     lock = lock_file if kind.are_processes else None
     setup = converting.ConvertSetup(ledger, copy, config.durability, lock, workers, config.page_deadline_seconds)
     log.info("converting the links of what was saved")

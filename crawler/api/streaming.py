@@ -25,7 +25,7 @@ from crawler.api.report import Report
 from crawler.api.seeds import Seed
 from crawler.api.session import Control, Hook, check, choose_ledger, read_words, run
 from crawler.config import Config
-from crawler.engine.crawl import Stop
+from crawler.engine.job import Stop
 from crawler.errors import CrawlerError
 from crawler.ledger.feed import Feed, PageFound, Which
 from crawler.ledger.records import PageRecord

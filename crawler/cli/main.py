@@ -25,9 +25,10 @@ from crawler.cli import commands
 from crawler.cli.arguments import DEFAULT_LEDGER, Parser, ledger_file, program
 from crawler.cli.layers import read_config
 from crawler.config import VERSION, Config
+from crawler.engine.kind import choose_kind
 from crawler.errors import CrawlerError, UsageError
 from crawler.model import INTERRUPTED
-from crawler.processes import pools
+from crawler.processes.capacity import limits_explained
 from crawler.text import close_match, printable
 
 log = logging.getLogger("crawler")
@@ -112,12 +113,12 @@ def _crawl(words: list[str]) -> int:
     _warn(config)
     transports.check(config)
     # Starts the fork server, which imports what workers need while this process imports the rest and opens the ledger.
-    with pools.limits_explained():
-        pools.choose_kind(config.workers(), config.start_method, transports.modules(config))
+    with limits_explained():
+        choose_kind(config)
     from crawler.api import session
     from crawler.api.seeds import read_seeds
     from crawler.cli.panel.facts import Panel
-    from crawler.engine.crawl import Stop
+    from crawler.engine.job import Stop
 
     seeds, problems = read_seeds(arguments.seeds, sys.stdin)
     told = [f"{problem.place}{printable(problem.text)}: {problem.message}" for problem in problems]

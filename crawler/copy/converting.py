@@ -30,7 +30,8 @@ from crawler.ledger.saved import Saved, SavedPage
 from crawler.pages import encodings, rewriting
 from crawler.pages.embeds import is_css
 from crawler.pages.rewriting import SPACE
-from crawler.processes.pools import enter_child
+from crawler.processes.child import enter_child
+from crawler.processes.kinds import Kind
 from crawler.rules import urls
 from crawler.rules.filenames import HTML_SUFFIXES, suffix_of
 
@@ -68,11 +69,11 @@ class Counts(NamedTuple):
 # ---- the coordinator's part
 
 
-def convert_links(kind: Any, setup: ConvertSetup, stop: Any) -> Counts:
+def convert_links(kind: Kind, setup: ConvertSetup, stop: Any) -> Counts:
     """Convert the links of all that a ledger has saved.
 
     Args:
-        kind: `pools.Processes` or `pools.Threads`.
+        kind: where it is done.
         stop: an `engine.Stop`: once it has a reason, the rest is left for the next run.
 
     Raises:

@@ -49,7 +49,7 @@ class Outgoing:
 
     def unask(self, visit: Visit) -> None:
         """Give a visit back as it came."""
-        self._outcomes.append(Outcome(visit.host_id, visit.seq, UNASKED))
+        self._outcomes.append(Outcome(visit.tag, UNASKED))
         self._ended.append(0.0)
 
     def count(self, host_id: int, answer: Answer, outcome: Outcome) -> None:

@@ -15,8 +15,7 @@ from crawler.rules import politeness
 def outcome_of(visit: Visit, answer: Answer, what: str, reason: str, *, has_page: bool = False) -> Outcome:
     """Return how a visit ended that was answered."""
     return Outcome(
-        visit.host_id,
-        visit.seq,
+        visit.tag,
         what,
         reason,
         has_page=has_page,
@@ -71,5 +70,5 @@ def retry_after_seconds(answer: Answer) -> float:
 def internal_error(visit: Visit, text: str) -> tuple[Outcome, Result]:
     """Return how a visit ends that this program failed on."""
     reason = "internal-error"
-    outcome = Outcome(visit.host_id, visit.seq, FAILED, reason, host_failed=politeness.RETRIES[reason].host_failed)
+    outcome = Outcome(visit.tag, FAILED, reason, host_failed=politeness.RETRIES[reason].host_failed)
     return outcome, Result(end=visit.ended(FAILED, reason, text))

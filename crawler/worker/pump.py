@@ -47,7 +47,7 @@ from crawler.model import (
     Returned,
     Visit,
 )
-from crawler.processes.pools import enter_child
+from crawler.processes.child import enter_child
 from crawler.rules.offers import Offers
 from crawler.rules.robots import Rules
 from crawler.rules.scope import Scope
@@ -141,7 +141,7 @@ def _check_memory() -> None:
 
 def _all_unasked(order: bytes) -> bytes:
     visits = msgspec.msgpack.decode(order, type=Order).visits
-    return msgspec.msgpack.encode([Outcome(visit.host_id, visit.seq, UNASKED) for visit in visits])
+    return msgspec.msgpack.encode([Outcome(visit.tag, UNASKED) for visit in visits])
 
 
 class Pump:
@@ -204,7 +204,7 @@ class Pump:
             self._start_waiting()
             self._finish_arrived(until)
             left = until - clock.monotonic()
-            is_enough = self._outgoing.is_full or (order.hungry and self._outgoing.has_outcomes)
+            is_enough = self._outgoing.is_full or (order.flush_early and self._outgoing.has_outcomes)
             if left <= 0 or is_enough or not self._flying:
                 return self._hand_back()
             self._arrived.extend(self._transport.wait(0 if self._arrived else left))
@@ -232,7 +232,7 @@ class Pump:
             return
         end = self._forbidden(visit, *rules)
         if end is not None:
-            outcome = Outcome(visit.host_id, visit.seq, end.state, end.reason)
+            outcome = Outcome(visit.tag, end.state, end.reason)
             self._outgoing.add(outcome, Result(end=end), clock.monotonic())
         elif self._briefings.is_paused(visit.host_id):
             self._outgoing.unask(visit)

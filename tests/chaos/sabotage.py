@@ -88,15 +88,15 @@ def enter() -> None:
     stacks = os.open(Path(orders.folder, "stacks"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     faulthandler.register(STACKS_SIGNAL, file=stacks, all_threads=True, chain=False)
     _let_the_clock_jump(Path(orders.folder, "jump"))
-    from crawler.processes import lock, pools
+    from crawler.processes import child, lock
 
-    sign_in = pools.enter_child
+    sign_in = child.enter_child
 
     def enter_child(lock_file: Path, role: str) -> None:
         sign_in(lock_file, role)
         _arm(orders, role)
 
-    pools.enter_child = enter_child
+    child.enter_child = enter_child
     claim = lock.claim_folder
 
     def claim_folder() -> Path:
@@ -105,7 +105,7 @@ def enter() -> None:
             file.write(f"{folder.name}\n")
         return folder
 
-    vars(pools)["claim_folder"] = claim_folder
+    lock.claim_folder = claim_folder
     if sys.orig_argv[1:3] == ["-m", "crawler"]:
         _arm(orders, COORDINATOR)
 

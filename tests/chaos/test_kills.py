@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from crawler.processes.lock import is_gone
+from crawler.processes.pids import is_gone
 from tests.chaos import faults, oracle
 from tests.chaos.__main__ import Tally, run_round
 from tests.chaos.oracle import judge
@@ -129,7 +129,9 @@ def test_a_hang_names_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Hang) as hang:
             crawling.finish()
         told = str(hang.value)
-        assert re.search(r'crawler/engine\.py", line \d+ in acknowledge', told)  # the coordinator, where it hangs,
+        assert re.search(
+            r'crawler/engine/crawl\.py", line \d+ in acknowledge', told
+        )  # the coordinator, where it hangs,
         assert re.search(r'crawler/consumer\.py", line \d+ in _take', told)  # and what the others do meanwhile
         assert "in _process_worker" in told
         assert crawling.orphans() == []

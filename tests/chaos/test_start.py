@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from crawler.engine.crawl import MAX_START_DEATHS
+from crawler.engine.crew import MAX_START_DEATHS
 from tests.chaos.oracle import judge, leaks
 from tests.chaos.running import Crawling, Options
 from tests.webgraph import WebServer

@@ -2,7 +2,8 @@
 
 A fault from outside is a function that is given a running crawl, strikes, and returns what it did ("" if there was
 nobody to do it to); it tells the crawl which exit codes are now in order and whether visits may be lost. A stage is a
-place in the product, named by function and line, at which a `Strike` may happen to the process that gets there.
+place in the product, named by function and a piece of the line's text, at which a `Strike` may happen to the process
+that gets there; `test_stages` checks that there is exactly one such line.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class Stage(NamedTuple):
 
     role: str
     function: str
-    line: int = 0  # the n-th line that runs there; 0: on entry
+    line: str = ""  # a piece of the line, which no other line of the function has; "": on entry
     time: int = 1  # the n-th time that one process comes there
 
     def strike(self, deed: str, time: int = 0) -> Strike:
@@ -148,36 +149,38 @@ LATER = 4  # workers that die before they ever came back end the crawl
 STAGES: dict[str, Stage] = {
     # the coordinator, in the order of a run
     "start: the lock": Stage(COORDINATOR, "crawler.processes.lock:LedgerLock._sweep"),
-    "start: a new ledger": Stage(COORDINATOR, "crawler.ledger.schema:create", 3),
+    "start: a new ledger": Stage(COORDINATOR, "crawler.ledger.schema:create", "connection = sqlite3.connect(begun"),
     "start: the run's row": Stage(COORDINATOR, "crawler.ledger.opening:_add_seeds"),
     "start: consumers": Stage(COORDINATOR, "multiprocessing.process:BaseProcess.start"),
     "start: workers": Stage(COORDINATOR, "concurrent.futures.process:ProcessPoolExecutor._spawn_process"),
-    "start: a child is being made": Stage(COORDINATOR, "multiprocessing.popen_forkserver:Popen._launch", 7),
+    "start: a child is being made": Stage(
+        COORDINATOR, "multiprocessing.popen_forkserver:Popen._launch", "with open(w, 'wb'"
+    ),
     "start: the fork server is asked": Stage(
         COORDINATOR, "multiprocessing.forkserver:ForkServer.connect_to_new_process"
     ),
-    "hand over": Stage(COORDINATOR, "crawler.consumer:Outbox.hand_over", 4),
-    "put": Stage(COORDINATOR, "multiprocessing.queues:JoinableQueue.put", 6),
+    "hand over": Stage(COORDINATOR, "crawler.engine.outbox:Outbox.hand_over", "self.unacked[self._number] = kept"),
+    "put": Stage(COORDINATOR, "multiprocessing.queues:JoinableQueue.put", "self._buffer.append(obj)"),
     "feed the pipe": Stage(COORDINATOR, "multiprocessing.connection:_ConnectionBase.send_bytes"),
-    "settle": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.settle", 8),
-    "acknowledge": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.acknowledge", 5),
-    "dispatch": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.dispatch", 6),
-    "replace a worker": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.retire", 6),
-    "replace the consumers": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.replace_consumers", 4),
+    "settle": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.settle", "self.crew.settle(life, outcome)"),
+    "acknowledge": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.acknowledge", "self.receive_more()"),
+    "dispatch": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.dispatch", "self.flush_early = "),
+    "replace a worker": Stage(COORDINATOR, "crawler.engine.crew:Crew.retire", "lost = life.take_all_back()"),
+    "replace the consumers": Stage(COORDINATOR, "crawler.engine.drain:Drain.replace", "complaints = self.listen()"),
     "drain: before the end batch": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.end"),
-    "drain: the end batch": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.end", 3),
-    "drain: join": Stage(COORDINATOR, "crawler.consumer:join", 3),
-    "drain: close": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.close", 4),
-    "drain: give the lock back": Stage(COORDINATOR, "crawler.processes.lock:LedgerLock.release", 3),
+    "drain: the end batch": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.end", "while self.drain.outbox.unacked"),
+    "drain: join": Stage(COORDINATOR, "crawler.engine.drain:Drain.wait_for", "while joiner.is_alive()"),
+    "drain: close": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.close", "self.drain.dismiss()"),
+    "drain: give the lock back": Stage(COORDINATOR, "crawler.processes.lock:LedgerLock.release", "self.path.unlink("),
     "report": Stage(COORDINATOR, "crawler.cli.main:_conclude"),
     # a worker, in the order of a call
     "worker: set-up": Stage(WORKER, "crawler.worker.pump:Pump.__init__"),
-    "worker: take the order": Stage(WORKER, "crawler.worker.pump:Pump._accept", 0, LATER),
-    "worker: fetch": Stage(WORKER, "crawler.worker.pump:Pump._start_waiting", 5, LATER),
-    "worker: parse": Stage(WORKER, "crawler.worker.harvest:Harvester.harvest", 0, LATER),
-    "worker: encode": Stage(WORKER, "crawler.worker.batch:Outgoing.append", 0, LATER),
-    "worker: hand back": Stage(WORKER, "crawler.worker.batch:Outgoing.hand_back", 5, LATER),
-    "worker: return": Stage(WORKER, "multiprocessing.queues:SimpleQueue.put", 0, LATER),
+    "worker: take the order": Stage(WORKER, "crawler.worker.pump:Pump._accept", time=LATER),
+    "worker: fetch": Stage(WORKER, "crawler.worker.pump:Pump._start_waiting", "self._transport.start(", LATER),
+    "worker: parse": Stage(WORKER, "crawler.worker.harvest:Harvester.harvest", time=LATER),
+    "worker: encode": Stage(WORKER, "crawler.worker.batch:Outgoing.append", time=LATER),
+    "worker: hand back": Stage(WORKER, "crawler.worker.batch:Outgoing.hand_back", "batch = self.encode(", LATER),
+    "worker: return": Stage(WORKER, "multiprocessing.queues:SimpleQueue.put", time=LATER),
     # a consumer, in the order of a group
     "consumer: set-up": Stage(CONSUMER, "crawler.consumer:_drain"),
     "consumer: get": Stage(CONSUMER, "crawler.consumer:_take"),
@@ -185,15 +188,15 @@ STAGES: dict[str, Stage] = {
         CONSUMER, "multiprocessing.connection:_ConnectionBase.recv_bytes"
     ),
     "consumer: before the transaction": Stage(CONSUMER, "crawler.ledger.apply:Writer.commit"),
-    "consumer: inside the transaction": Stage(CONSUMER, "crawler.ledger.apply:Writer._apply", 3),
-    "consumer: merge": Stage(CONSUMER, "crawler.ledger.merge:merge", 3),
+    "consumer: inside the transaction": Stage(CONSUMER, "crawler.ledger.apply:Writer._apply", "self._end_urls("),
+    "consumer: merge": Stage(CONSUMER, "crawler.ledger.merge:merge", "execute(_COLLECT)"),
     "consumer: between commit and task_done": Stage(CONSUMER, "multiprocessing.queues:JoinableQueue.task_done"),
     "consumer: inside task_done(), holding its condition": Stage(
-        CONSUMER, "multiprocessing.queues:JoinableQueue.task_done", 3
+        CONSUMER, "multiprocessing.queues:JoinableQueue.task_done", "_semlock._is_zero()"
     ),
 }
 #: a half-written result is a deed that needs a result larger than a pipe takes at once
-WRITES_HALF = Strike(WORKER, "multiprocessing.connection:Connection._send", 0, "half", LATER)
+WRITES_HALF = Strike(WORKER, "multiprocessing.connection:Connection._send", "", "half", LATER)
 
 
 def stages(role: str) -> dict[str, Stage]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import json
+import linecache
 import os
 import resource
 import signal
@@ -37,7 +38,7 @@ class Strike(NamedTuple):
 
     role: str
     function: str  # "package.module:Class.function"
-    line: int  # the n-th line that runs there; 0: on entry
+    line: str  # a piece of the line's text; "": on entry
     deed: str
     time: int = 1  # the n-th time that one process comes there
 
@@ -162,21 +163,19 @@ class _Places:
         self._times[name] += name in self._by_function
         strikes = [strike for strike in self._by_function.get(name, []) if strike.time <= self._times[name]]
         for strike in strikes:
-            if strike.line == 0:
+            if not strike.line:
                 self._strike(strike, frame)
         if not any(strike.line for strike in strikes):
             return None
-        lines = 0
 
-        def count(frame: FrameType, event: str, argument: Any) -> Any:
-            nonlocal lines
-            lines += event == "line"
+        def look(frame: FrameType, event: str, argument: Any) -> Any:
+            text = linecache.getline(frame.f_code.co_filename, frame.f_lineno) if event == "line" else ""
             for strike in strikes:
-                if event == "line" and strike.line == lines:
+                if strike.line and strike.line in text:
                     self._strike(strike, frame)
-            return count
+            return look
 
-        return count
+        return look
 
     def _strike(self, strike: Strike, frame: FrameType) -> None:
         deed = _DEEDS[strike.deed]

@@ -122,17 +122,17 @@ def test_a_worker_in_a_loop_that_holds_the_interpreters_lock_dies_after_its_pare
 
 
 def test_a_hang_names_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.chaos.running.HANG_SECONDS", 2.0)
-    sleeps = Strike(COORDINATOR, "crawler.engine.crawl:Crawl.acknowledge", 0, "sleep", 3)
+    sleeps = Strike(COORDINATOR, "crawler.engine.crawl:Crawl.acknowledge", "", "sleep", 3)
     with WebServer(seed=16, pages=60) as server, Crawling(server, Options(), [sleeps]) as crawling:
         crawling.start()
+        assert crawling.run_until(lambda: bool(crawling.struck()))
+        monkeypatch.setattr("tests.chaos.running.HANG_SECONDS", 2.0)
         with pytest.raises(Hang) as hang:
             crawling.finish()
         told = str(hang.value)
-        assert re.search(
-            r'crawler/engine/crawl\.py", line \d+ in acknowledge', told
-        )  # the coordinator, where it hangs,
-        assert re.search(r'crawler/consumer\.py", line \d+ in _take', told)  # and what the others do meanwhile
+        # the coordinator, where it hangs, and what the others do meanwhile
+        assert re.search(r'crawler/engine/crawl\.py", line \d+ in acknowledge', told)
+        assert re.search(r'crawler/consumer\.py", line \d+ in _take', told)
         assert "in _process_worker" in told
         assert crawling.orphans() == []
         assert oracle.crashes(crawling)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
-from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -19,38 +16,11 @@ from crawler.engine.stillness import Stillness
 from crawler.model import Purpose, Visit
 from crawler.processes import local
 from crawler.processes.local import CLOSE_AFTER_SECONDS, ProcessPool
-from crawler.processes.mark import Mark
 from tests import hooks_that_grow
+from tests.pools import PlainPool
 from tests.site import Site
 
 MB = 1 << 20
-
-
-class PlainPool:
-    """A worker that lives somewhere: nothing about it is known but what the test says."""
-
-    def __init__(self, size: int = 0, *, is_dead: bool = False, may_be_killed: bool = True) -> None:
-        self.mark = Mark()
-        self.size = size
-        self.is_dead = is_dead
-        self.may_be_killed = may_be_killed
-        self.kills = 0
-
-    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
-        return Future()
-
-    def look(self, now: float) -> bool:
-        return self.is_dead
-
-    def kill(self) -> bool:
-        self.kills += self.may_be_killed
-        return self.may_be_killed
-
-    def memory_bytes(self) -> int:
-        return self.size
-
-    def end(self, *, is_called: bool) -> threading.Thread:
-        return threading.Thread()
 
 
 def visit(seq: int) -> Visit:

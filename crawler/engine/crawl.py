@@ -28,7 +28,7 @@ import msgspec
 
 from crawler import clock
 from crawler.consumer import ConsumerSetup, consume
-from crawler.engine.crew import Crew, StartDeaths, shares
+from crawler.engine.crew import MAX_START_DEATHS, Crew, shares
 from crawler.engine.drain import Drain
 from crawler.engine.job import Ending, Job
 from crawler.engine.kind import choose_kind
@@ -307,12 +307,10 @@ class Crawl:
 
     def retire(self, life: Life) -> None:
         """Replace a life that is over; what it held is given back, or ended if it keeps killing."""
-        try:
-            lost = self.crew.retire(life)
-        except StartDeaths:
+        if self.crew.dies_at_start(life):
             self.drain.refuse_unguarded()
-            raise
-        for visit, why in lost:
+            raise CrawlerError(f"worker processes die at start, {MAX_START_DEATHS} times in a row: {life.death()}")
+        for visit, why in self.crew.retire(life):
             if why:
                 self.fail(visit, why)
                 self.frontier.forget(visit, life.worker)

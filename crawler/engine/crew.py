@@ -22,7 +22,6 @@ from contextlib import AbstractContextManager
 from crawler.engine.life import Life
 from crawler.engine.memory import MemoryWatch
 from crawler.engine.stillness import Pace
-from crawler.errors import CrawlerError
 from crawler.model import RETRY, UNASKED, Outcome, Visit, VisitId
 from crawler.processes.kinds import Pool
 
@@ -90,17 +89,16 @@ class Crew:
         """Return the lives that are over: all their calls are back."""
         return [life for life in self.lives.values() if life.error and not life.calls]
 
+    def dies_at_start(self, life: Life) -> bool:
+        """Return whether workers die before they came back from any call, again and again: with this one."""
+        self._start_deaths += not life.has_returned
+        return self._start_deaths >= MAX_START_DEATHS
+
     def retire(self, life: Life) -> list[tuple[Visit, str]]:
         """Begin another life in the place of one that is over.
 
         Returns the visits that it held, each with the reason for which it has to end, "" if it has not.
-
-        Raises:
-            CrawlerError: workers die at start, again and again.
         """
-        self._start_deaths += not life.has_returned
-        if self._start_deaths >= MAX_START_DEATHS:
-            raise StartDeaths(f"worker processes die at start, {MAX_START_DEATHS} times in a row: {life.death()}")
         self._end(life)
         marked = life.pool.mark.value
         lost = life.take_all_back()
@@ -197,10 +195,6 @@ class Crew:
             life.is_alone = False
         if life.has_returned:
             self._start_deaths = 0
-
-
-class StartDeaths(CrawlerError):
-    """Workers die before they come back from any call, again and again."""
 
 
 class Suspects:

@@ -49,7 +49,7 @@ class Progress:
         self.bytes += outcome.size
 
     def is_due(self, now: float) -> bool:
-        """Tell whether there is something to show, so that a `Moment` is worth its making."""
+        """Return whether there is something to show, so that a `Moment` is worth its making."""
         return bool(self._log_seconds) and now - self._said >= self._log_seconds
 
     def show(self, moment: Moment, now: float) -> None:

@@ -42,7 +42,7 @@ from crawler.frontier.frontier import Frontier
 from crawler.ledger.reader import Reader
 from crawler.model import FAILED, FINISHED, MAX_PAGES, UNASKED, Batch, Order, Outcome, Result, Returned, Visit
 from crawler.processes.capacity import most_requests
-from crawler.processes.kinds import BatchQueue, CommitLock, Daemon, Pool, WordQueue
+from crawler.processes.kinds import BatchQueue, CommitLock, Daemon, Daemons, Kind, Pool, WordQueue
 from crawler.worker.pump import WorkerSetup, get_pages, set_up, tear_down
 
 log = logging.getLogger("crawler")
@@ -50,6 +50,7 @@ log = logging.getLogger("crawler")
 ACK_SECONDS = 0.003  # how often the acknowledged number is read while the frontier waits for links
 IDLE_SECONDS = 0.02  # the longest wait of the main loop
 LEAST_WAIT_SECONDS = 0.001
+SUPERVISE_SECONDS = 0.05
 NO_LIMIT = 1 << 60
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -71,18 +72,19 @@ class Crawl:
     def __init__(self, job: Job) -> None:
         config = job.config
         self.job = job
-        self.kind = choose_kind(config)
         self.reader = Reader(job.ledger, job.opening.run_id)
         self.counters = self.reader.counters()
         self.frontier = Frontier(self.reader, config, job.opening.known_hosts)
-        self.drain = Drain(self.kind, config.consumers, config.stall_seconds, self.make_consumer)
+        kind = choose_kind(config)
+        self.drain = Drain(kind, config.consumers, config.stall_seconds, partial(self.make_consumer, kind))
         memory = MemoryWatch(config.worker_memory_mb, config.memory_mb)
-        self.crew = Crew(self.drain.outbox.lock, memory, self.make_pool)
+        self.crew = Crew(self.drain.outbox.lock, memory, partial(self.make_pool, kind))
         self.stillness = Stillness(clock.monotonic())
         self.ending = Ending(job.stop, config.max_seconds, clock.monotonic())
         self.progress = job.progress or Progress(config.log_seconds)
         # Not SimpleQueue: until Python 3.13 its get(timeout) waits for ever if a signal handler outlasts the timeout.
         self.inbox: queue.Queue[_Call] = queue.Queue()
+        self.supervised_at = 0.0
         self.flush_early = True  # new links would help: workers and consumers wait for no full batch
 
     # ---- the idiom: pool, callback, queue, daemon consumers, join
@@ -138,14 +140,13 @@ class Crawl:
         except (BrokenExecutor, OSError, EOFError, RuntimeError) as error:
             self.inbox.put(_Call(life, [], f"{type(error).__name__}: {error}"))
 
-    def make_consumer(self, q: BatchQueue, commit_lock: CommitLock, complaints: WordQueue) -> Daemon:
+    def make_consumer(self, kind: Daemons, q: BatchQueue, commit_lock: CommitLock, complaints: WordQueue) -> Daemon:
         """Make a daemon that drains a queue, a `JoinableQueue`, into the ledger."""
         job, opening = self.job, self.job.opening
-        is_process = self.kind.are_processes
         setup = ConsumerSetup(
-            job.ledger, job.lock_file, opening.run_id, job.config, opening.seeds, opening.key, is_process
+            job.ledger, job.lock_file, opening.run_id, job.config, opening.seeds, opening.key, kind.are_processes
         )
-        return self.kind.Process(target=consume, args=(setup, q, commit_lock, complaints), daemon=True)
+        return kind.Process(target=consume, args=(setup, q, commit_lock, complaints), daemon=True)
 
     def end(self, reason: str) -> None:
         """Commit the end of the run as its last batch, and join the queue."""
@@ -216,6 +217,9 @@ class Crawl:
         for life in self.crew.dead():
             self.retire(life)
         now = clock.monotonic()
+        if now - self.supervised_at < SUPERVISE_SECONDS:
+            return
+        self.supervised_at = now
         self.crew.look(now, self.job.config.page_deadline_seconds, self.drain.memory_bytes)
         if self.stillness.is_over(now):
             self.explain_stillness(now)
@@ -296,14 +300,14 @@ class Crawl:
         for share in shares(config.concurrency, workers, most):
             self.crew.join(share)
 
-    def make_pool(self, generation: str, in_flight: int) -> Pool:
+    def make_pool(self, kind: Kind, generation: str, in_flight: int) -> Pool:
         """Make the pool of a worker's life."""
         job, opening = self.job, self.job.opening
-        lock_file = job.lock_file if self.kind.are_processes else None
+        lock_file = job.lock_file if kind.are_processes else None
         setup = WorkerSetup(
             generation, job.config, opening.seeds, opening.key, in_flight, lock_file, job.hook, job.copy
         )  # fmt: skip
-        return self.kind.pool(set_up, setup, partial(tear_down, generation))
+        return kind.pool(set_up, setup, partial(tear_down, generation))
 
     def retire(self, life: Life) -> None:
         """Replace a life that is over; what it held is given back, or ended if it keeps killing."""

@@ -27,7 +27,6 @@ from crawler.processes.kinds import Pool
 
 log = logging.getLogger("crawler")
 
-LOOK_SECONDS = 0.05  # between two looks at the workers
 MAX_START_DEATHS = 5  # workers in a row that never came back from a call
 MAX_COUNTED_DEATHS = 2  # while a visit was being read
 MAX_DEATHS_ALONE = 10  # with a visit, whatever they died of
@@ -54,7 +53,6 @@ class Crew:
         self._make_pool = make_pool
         self._suspects = Suspects()
         self._quarantine: dict[int, deque[Visit]] = defaultdict(deque)  # by worker
-        self._looked_at = 0.0
         self._crawl_id = uuid.uuid4().hex
         self._lives_begun = self._workers_begun = self._start_deaths = 0
 
@@ -69,14 +67,11 @@ class Crew:
         self._workers_begun += 1
 
     def look(self, now: float, deadline_seconds: float, others_bytes: Callable[[], int]) -> None:
-        """Look after the workers, every few hundredths of a second.
+        """Look after the workers: every few hundredths of a second.
 
         Args:
             others_bytes: returns what other processes than workers have in memory.
         """
-        if now - self._looked_at < LOOK_SECONDS:
-            return
-        self._looked_at = now
         for life in list(self.lives.values()):
             if trouble := life.look(now, deadline_seconds):
                 log.warning("%s", trouble)

@@ -24,12 +24,12 @@ from crawler.processes.kinds import BatchQueue, CommitLock, Daemon, Daemons, Wor
 
 log = logging.getLogger("crawler")
 
-LOOK_SECONDS = 0.05  # between two looks at the consumers
 SAME_BATCH = 3  # how often the same first batch may fail,
 MAX_STALLS = 4  # how often in a row nothing may be committed, each time for twice as long,
 MAX_REPLACED = 500  # and how many sets of consumers may die in a row without a commit
 MAX_START_FAILURES = 20  # of consumers, in a row
 SLOW_SECONDS = 5.0  # without a commit, after which it is said
+JOIN_SECONDS = 0.05  # between two looks at the consumers while the queue is joined
 
 MakeConsumer = Callable[[BatchQueue, CommitLock, WordQueue], Daemon]
 
@@ -52,7 +52,6 @@ class Drain:
         self._number = consumers
         self._make_consumer = make_consumer
         self._start_failures = 0
-        self._looked_at = 0.0
         self._q: BatchQueue | None = None
         self._commit_lock: CommitLock | None = None  # kept, as the queue is: children rebuild them by name
         self._complaints: WordQueue | None = None
@@ -90,13 +89,10 @@ class Drain:
         self.outbox.connect(q)
 
     def look(self, committed: int, now: float) -> str:
-        """Look after the consumers, every few hundredths of a second.
+        """Look after the consumers: every few hundredths of a second.
 
         Returns why they and their queue have to be replaced, "" if they need not.
         """
-        if now - self._looked_at < LOOK_SECONDS:
-            return ""
-        self._looked_at = now
         why = self.watch.why_replace(self.outbox, committed, self.are_alive(), now)
         if not why and self.watch.is_slow(now):
             log.warning("the ledger was not written for a while: the disk is slow, or another program has it locked")
@@ -145,7 +141,7 @@ class Drain:
         joiner = threading.Thread(target=join, daemon=True)
         joiner.start()
         while joiner.is_alive() and self._daemons.are_alive(self.consumers):
-            joiner.join(LOOK_SECONDS)
+            joiner.join(JOIN_SECONDS)
         self.watch.refuse_hopeless(self.outbox, self.listen())
 
     def memory_bytes(self) -> int:

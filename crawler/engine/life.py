@@ -36,6 +36,7 @@ class Life:
         self.generation = generation
         self.pool = pool
         self.in_flight = in_flight
+        self.capacity = in_flight + AHEAD_VISITS  # visits that it may hold
         self.held: dict[int, Visit] = {}  # by tag, in the order they were handed out
         self.pauses: set[int] = set()  # hosts that failed elsewhere, to be told with the next call
         self.calls = 0
@@ -49,11 +50,6 @@ class Life:
 
     def __repr__(self) -> str:
         return f"<Life {self.generation}: {len(self.held)} held, {self.calls} calls, {self.error or 'well'}>"
-
-    @property
-    def capacity(self) -> int:
-        """Return how many visits the worker may hold."""
-        return self.in_flight + AHEAD_VISITS
 
     @property
     def room(self) -> int:

@@ -110,6 +110,11 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
         return (self.host_id, self.seq)
 
     @property
+    def key(self) -> tuple[int, int, int]:
+        """Return what all tries of the same have in common: a URL's row, or an errand's host and what it is for."""
+        return (self.host_id, self.seq, 0 if self.purpose in CHAIN else self.purpose)
+
+    @property
     def url(self) -> str:
         """Return the whole URL, in normal form."""
         return self.host + self.target

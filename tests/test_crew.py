@@ -10,15 +10,15 @@ from crawler.engine.crew import MAX_DEATHS_ALONE, MAX_START_DEATHS, Crew, Suspec
 from crawler.engine.job import Ending, Stop
 from crawler.engine.life import AHEAD_VISITS, Life
 from crawler.engine.memory import MemoryWatch
-from crawler.model import DONE, RETRY, UNASKED, Outcome, Visit
+from crawler.model import DONE, RETRY, UNASKED, Outcome, Purpose, Visit
 from crawler.processes.kinds import Pool
 from tests.pools import PlainPool
 
 KILLS = "its worker died while parsing it, twice"
 
 
-def visit(seq: int, tag: int, host_id: int = 1) -> Visit:
-    return Visit(host_id, seq, tag, "http://a.test", f"/{seq}", "L", 0, 0, 0, False, 1, host_id)
+def visit(seq: int, tag: int, host_id: int = 1, purpose: Purpose = Purpose.PAGE) -> Visit:
+    return Visit(host_id, seq, tag, "http://a.test", f"/{seq}", "L", purpose, 0, 0, 0, 0, False, 1, host_id)
 
 
 class Stand:
@@ -114,8 +114,17 @@ def test_deaths_that_a_visit_was_not_read_at_only_isolate_it_and_ten_of_them_alo
         told.append(suspects.died_with(one, marked=False, alone=False))
     assert set(told) == {""}
     assert suspects.died_with(one, marked=False, alone=True) == f"its worker died {MAX_DEATHS_ALONE} times with it"
-    suspects.clear(one.id)
+    suspects.clear(one)
     assert not suspects.is_suspect(one)
+
+
+def test_an_errand_is_no_suspect_for_what_a_page_did() -> None:
+    suspects = Suspects()
+    suspects.died_with(visit(-1, 1, purpose=Purpose.ROBOTS), marked=True, alone=True)
+    assert suspects.is_suspect(visit(-1, 2, purpose=Purpose.ROBOTS))
+    assert not suspects.is_suspect(visit(-1, 3))
+    suspects.died_with(visit(1, 4), marked=True, alone=True)
+    assert suspects.is_suspect(visit(1, 5, purpose=Purpose.EMBED))  # it is the same URL, known for less
 
 
 @pytest.mark.parametrize(("what", "is_cleared"), [(DONE, True), (RETRY, False), (UNASKED, False)])

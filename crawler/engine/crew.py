@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager
 from crawler.engine.life import Life
 from crawler.engine.memory import MemoryWatch
 from crawler.engine.stillness import Pace
-from crawler.model import RETRY, UNASKED, Outcome, Visit, VisitId
+from crawler.model import RETRY, UNASKED, Outcome, Visit
 from crawler.processes.kinds import Pool
 
 log = logging.getLogger("crawler")
@@ -180,7 +180,7 @@ class Crew:
             for other in self.lives.values():
                 other.pause(visit.clock_id)
         if outcome.what not in (RETRY, UNASKED):
-            self._suspects.clear(visit.id)
+            self._suspects.clear(visit)
         return visit
 
     def returned(self, life: Life, settled: int) -> None:
@@ -198,33 +198,36 @@ class Suspects:
     Only a *marked* death is counted: the page was being read. Deaths without a mark only isolate: slow innocent pages
     share many workers' deaths. One counted death and the visit runs alone; two end it.
 
-    A visit is known here by the key of its URL's row. Its tag would not do: it is another one whenever the URL is
-    handed out again, and being handed out again is what this is about.
+    A visit is known here by its key: a URL's row, or an errand. Its tag would not do: it is another one whenever the
+    URL is handed out again, and being handed out again is what this is about.
     """
 
     def __init__(self) -> None:
-        self._counted_deaths: Counter[VisitId] = Counter()
-        self._deaths: Counter[VisitId] = Counter()
+        self._counted_deaths: Counter[tuple[int, int, int]] = Counter()
+        self._deaths: Counter[tuple[int, int, int]] = Counter()
 
     def died_with(self, visit: Visit, *, marked: bool, alone: bool) -> str:
         """Take note that a visit's worker died; return why the visit must end, "" if it need not."""
-        self._deaths[visit.id] += 1
+        self._deaths[visit.key] += 1
         if marked:
-            self._counted_deaths[visit.id] += 1
-        if self._counted_deaths[visit.id] >= MAX_COUNTED_DEATHS:
+            self._counted_deaths[visit.key] += 1
+        if self._counted_deaths[visit.key] >= MAX_COUNTED_DEATHS:
             return "its worker died while parsing it, twice"
-        if alone and self._deaths[visit.id] >= MAX_DEATHS_ALONE:
+        if alone and self._deaths[visit.key] >= MAX_DEATHS_ALONE:
             return f"its worker died {MAX_DEATHS_ALONE} times with it"
         return ""
 
     def is_suspect(self, visit: Visit) -> bool:
         """Return whether a visit must run alone."""
-        return self._counted_deaths[visit.id] > 0 or self._deaths[visit.id] >= 2
+        if not self._deaths:  # as nearly always
+            return False
+        return self._counted_deaths[visit.key] > 0 or self._deaths[visit.key] >= 2
 
-    def clear(self, visit_id: VisitId) -> None:
+    def clear(self, visit: Visit) -> None:
         """Forget a visit that has ended."""
-        self._counted_deaths.pop(visit_id, None)
-        self._deaths.pop(visit_id, None)
+        if self._deaths:
+            self._counted_deaths.pop(visit.key, None)
+            self._deaths.pop(visit.key, None)
 
 
 def shares(requests: int, workers: int, most: int) -> Iterable[int]:

@@ -17,12 +17,12 @@ from tests.processes import descendants, left_behind
 from tests.pure import is_pure
 
 HERE = Path(__file__).parent
-SLEEPER = "import time; time.sleep(60)"
-#: starts a sleeper, names its pid, and waits to be killed
+#: names its pid once it runs: before, its command line is not yet its own
+SLEEPER = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+#: starts a sleeper and waits to be killed
 PARENT = f"""
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
-print(child.pid, flush=True)
+subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
 time.sleep(60)
 """
 #: a file of tests, run by a pytest of its own: a process whose parent was killed, and tests before and after it

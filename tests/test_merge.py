@@ -87,7 +87,7 @@ def visit(bench: Bench, row: ReadyRow) -> Result:
 
 
 @pytest.mark.parametrize("max_depth", [3, -1])
-@pytest.mark.parametrize("seed", range(ORDERS))
+@pytest.mark.parametrize("seed", range(3 * ORDERS))
 def test_pages_that_come_back_in_any_order_give_one_crawl(seed: int, max_depth: int, tmp_path: Path) -> None:
     """A visit knows of its URL what was known when it was handed out; meanwhile the ledger may have learnt better."""
     bench, dice = Bench(tmp_path / "crawl.db", Config(embeds=True, max_depth=max_depth)), Random(seed)

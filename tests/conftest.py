@@ -1,4 +1,4 @@
-"""What every test gets: the --run-slow flag, a check that no test leaves a process behind, and transports."""
+"""What every test gets: --run-slow, the marker `pure`, a check that no process is left behind, and transports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,69 +18,53 @@ import pytest
 from crawler import transports
 from crawler.config import Config
 from crawler.transports import Transport
+from tests.processes import descendants, left_behind, take_orphans_in
+from tests.pure import is_pure
 from tests.transports import LOOPBACK, PATIENCE_SECONDS, Open, request_threads
+
+LEAVING_SECONDS = 5.0  # how long processes may take to end after their test
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="run the tests that take minutes, too")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    take_orphans_in()
+    # Who wants no bytecode written (as images of containers do) would have each of the many hundred processes that the
+    # tests start compile the whole package again: a second of processor time, twice what the rest of its start takes.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the other files unread where only pure tests are wanted: what they import takes longer than the tests."""
+    is_other = collection_path.match("test_*.py") and config.option.markexpr == "pure" and not is_pure(collection_path)
+    return True if is_other else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--run-slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="takes minutes: --run-slow"))
+    pure = {path for path in {item.path for item in items} if is_pure(path)}
+    for item in items:
+        if item.path in pure:
+            item.add_marker(pytest.mark.pure)
+        if "slow" in item.keywords and not config.getoption("--run-slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --run-slow"))
 
 
 @pytest.fixture(autouse=True)
-def _no_process_is_left_behind() -> Iterator[None]:
-    """Fail a test after which a worker or consumer still runs; the fork server and its tracker may stay."""
-    before = _descendants()
+def _no_process_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test after which a process still runs that it started, or that those started."""
+    if "pure" in request.keywords:
+        yield
+        return
+    before = descendants()
     yield
-    deadline = time.monotonic() + 5
-    while (left := _descendants() - before) and time.monotonic() < deadline:
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while (left := left_behind(before)) and time.monotonic() < deadline:
         multiprocessing.active_children()  # reaps
         time.sleep(0.02)
-    assert not left, {pid: _command(pid) for pid in left}
-
-
-def _descendants() -> set[int]:
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (stat := _stat(int(entry.name))):
-            parents[int(entry.name)] = int(stat[1])
-    found: set[int] = set()
-    todo = [os.getpid()]
-    while todo:
-        parent = todo.pop()
-        children = [pid for pid, its_parent in parents.items() if its_parent == parent]
-        todo += children
-        found.update(pid for pid in children if not _is_server(pid))
-    return found
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-    return [] if fields[0] in "ZX" else fields
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
-
-
-def _is_server(pid: int) -> bool:
-    """Tell the fork server itself (its children have the same command line) and the resource tracker."""
-    command = _command(pid)
-    if "resource_tracker" in command:
-        return True
-    stat = _stat(pid)
-    return "forkserver" in command and bool(stat) and "forkserver" not in _command(int(stat[1]))
+    assert not left
 
 
 @pytest.fixture(params=["requests", "curl"])

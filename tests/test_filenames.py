@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 import re
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
@@ -135,6 +136,12 @@ _URLS = st.builds(lambda host, target: urls.normalise(host + target), _HOSTS, _T
 _FORBIDDEN = re.compile(r'[\x00-\x1f"*:<>?\\|\x7f]')
 
 
+def is_reserved(path: str) -> bool:
+    """Return whether Windows keeps a name for itself; its own rule for paths says so before Python 3.13."""
+    since_3_13 = getattr(ntpath, "isreserved", None)
+    return bool(since_3_13(path)) if since_3_13 else PureWindowsPath(path).is_reserved()
+
+
 def check_valid(name: str) -> None:
     assert len(name.encode()) <= MAX_PATH_BYTES
     segments = name.split("/")
@@ -149,7 +156,7 @@ def check_valid(name: str) -> None:
         assert unicodedata.is_normalized("NFC", segment)
         assert segment.isprintable()
     assert not PureWindowsPath(name).is_absolute()
-    assert not PureWindowsPath(*segments).is_reserved()
+    assert not is_reserved(str(PureWindowsPath(*segments)))
     assert PurePosixPath("copy", name).is_relative_to("copy")
     assert segments[-1].rpartition(".")[2].lower() in KNOWN
     assert not any(part.rpartition(".")[2].lower() in KNOWN for part in segments[1:-1] if "." in part)

@@ -257,14 +257,14 @@ def test_damage_is_a_storage_error_and_no_bad_question(crawled: Path, tmp_path: 
 
 def test_memory_does_not_grow_with_the_rows(crawled: Path) -> None:
     tracemalloc.start()
-    many = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 100000) SELECT x, hex(x) AS h FROM c"
+    many = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 20000) SELECT x, hex(x) AS h FROM c"
     with lookup.opened(crawled) as opened, Path(os.devnull).open("w") as out:
         for write in export.WRITERS.values():
             answer = opened.ask(many)
-            assert write(answer.columns, answer.rows, out, 80) == 100_000
+            assert write(answer.columns, answer.rows, out, 80) == 20_000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 1_000_000
+    assert peak < 1_000_000  # held all at once, they would be three times as much
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ LITTER = (
 SHIPPED_FOLDERS = ("crawler", "tests", "benchmarks", "examples", "docs")
 SHIPPED_FILES = {
     "pyproject.toml", "zensical.toml", "config.toml", "seeds.txt", "Dockerfile", ".dockerignore", ".gitignore",
-    "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE",
+    "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crawler import Config
+from crawler.config import Config
 from crawler.errors import UsageError
 from crawler.rules.selection import Selection
 

@@ -1,0 +1,144 @@
+"""The sieve gives one ledger: whatever order candidates and pages arrive in, and however they are grouped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from crawler.config import Config
+from crawler.ledger.reader import ReadyRow
+from crawler.model import EMBEDDED, Candidate, Result
+from tests.test_ledger import SEED, Bench
+
+CONFIG = Config(check_external=True, check_fragments=True, embeds=True)
+ORDERS = 8
+
+
+def reached(bench: Bench) -> dict[object, tuple[object, ...]]:
+    """Return for each URL what it is asked for, its depth, its chain of redirects, and its state."""
+    query = "SELECT h.host || u.target, u.depth, u.redirects, u.state FROM _urls u JOIN _hosts h ON h.id = u.host_id"
+    return {row[0]: row[1:] for row in bench.rows(query)}
+
+
+def candidates(bench: Bench) -> list[Candidate]:
+    """Return many claims on few URLs, by all that can lead to one."""
+    offers, found, url = bench.offers, [], "http://a.test/{}".format
+    outside = [f"http://b.test/{name}" for name in "xyz"]
+    for depth in range(4):
+        via = (1, 0)
+        found += offers.links([url("x"), url("y"), *outside[depth % 2 :]], depth, via)
+        found += offers.embedded([url("y"), url("z"), outside[depth % 3]], depth, via)
+        found += offers.embedded([url("z"), outside[2]], EMBEDDED + depth, via)
+        found += offers.pointed(outside[: depth % 3], depth, via)
+        found += offers.redirect(url("r"), depth, 10 - depth, via)
+        found += offers.redirect(url("x"), depth, 2, via)
+        found += offers.redirect(outside[1], EMBEDDED + 1, depth, via)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(ORDERS))
+def test_candidates_in_any_order_and_any_groups_give_one_frontier(seed: int, tmp_path: Path) -> None:
+    at_once, bench = Bench(tmp_path / "once.db", CONFIG), Bench(tmp_path / "crawl.db", CONFIG)
+    dice = Random(seed)
+    for each in (at_once, bench):  # each has a key of its own, by which it makes fingerprints
+        each.commit(each.page(0, []))
+    everything = candidates(at_once)
+    at_once.commit(Result(candidates=everything))
+    waiting = candidates(bench)
+    dice.shuffle(waiting)
+    while waiting:
+        count = dice.randint(1, 9)
+        bench.commit(Result(candidates=waiting[:count]), hungry=dice.random() < 0.7)
+        del waiting[:count]
+    bench.commit()
+    found = reached(bench)
+    assert found == reached(at_once)
+    assert len(found) == 1 + 4 + 3
+    at_once.close()
+    bench.close()
+
+
+#: page → links and embeds. "/deep" is nearer by "/near" than by the others; "/both" and "/late" are pages and embeds
+WEB = {
+    "/": (["/a", "/near"], ["/style"]),
+    "/a": (["/b"], ["/both"]),
+    "/b": (["/deep"], ["/late"]),
+    "/near": (["/deep", "/both"], []),
+    "/deep": (["/behind"], ["/style"]),
+    "/behind": (["/beyond"], []),
+    "/both": (["/late"], ["/image"]),
+    "/late": (["/a", "/never"], []),
+}
+#: URL → its depth, by the shortest way; of what is an embed and no page, its steps from one
+DEPTHS = {
+    "/": 0, "/a": 1, "/near": 1, "/style": 1, "/image": 1, "/b": 2, "/deep": 2, "/both": 2, "/behind": 3, "/late": 3,
+    "/beyond": 4, "/never": 4,
+}  # fmt: skip
+
+
+def visit(bench: Bench, row: ReadyRow) -> Result:
+    """Return what asking for a URL gives: of a page of the crawl its links and embeds, of an embed neither."""
+    links, embeds = WEB.get(row.target, ([], [])) if row.depth < EMBEDDED else ([], [])
+    result = bench.page(row.seq, [f"http://a.test{link}" for link in links], row.depth, row.attempts)
+    result.candidates += bench.offers.embedded([f"http://a.test{each}" for each in embeds], row.depth, (1, row.seq))
+    return result
+
+
+@pytest.mark.parametrize("max_depth", [3, -1])
+@pytest.mark.parametrize("seed", range(3 * ORDERS))
+def test_pages_that_come_back_in_any_order_give_one_crawl(seed: int, max_depth: int, tmp_path: Path) -> None:
+    """A visit knows of its URL what was known when it was handed out; meanwhile the ledger may have learnt better."""
+    bench, dice = Bench(tmp_path / "crawl.db", Config(embeds=True, max_depth=max_depth)), Random(seed)
+    speeds = {url: dice.choice([0.03, 0.3, 0.9]) for url in DEPTHS}
+    out: dict[int, ReadyRow] = {}
+    while True:
+        ready = [row for row in bench.reader.ready(1, 100) if row.seq not in out]
+        if not ready and not out and not bench.reader.counters().candidates:
+            break
+        for row in ready[: dice.randint(0, 3)]:
+            out[row.seq] = row
+        ended = [row for row in out.values() if dice.random() < speeds[row.target]]
+        for row in ended:
+            del out[row.seq]
+        bench.commit(*(visit(bench, row) for row in ended), hungry=dice.random() < 0.7)
+    found = {str(url).removeprefix("http://a.test"): depth for url, depth in bench.rows("SELECT url, depth FROM urls")}
+    if max_depth >= 0:
+        assert found == {url: depth for url, depth in DEPTHS.items() if depth <= max_depth}
+    else:  # a depth is then that of the way by which a page was found first
+        assert found.keys() == DEPTHS.keys()
+    pages = bench.rows("SELECT url FROM pages")
+    assert len(pages) == len(set(pages)) == len(found)
+    assert bench.reader.counters().pages == len(pages)
+    assert bench.reader.counters().queued == 0
+    bench.close()
+
+
+def test_a_merge_counts_what_is_new_and_forgets_what_it_has_merged(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "crawl.db", CONFIG)
+    links = bench.offers.links([f"http://a.test/{number}" for number in range(5)], 0, (1, 0))
+    bench.commit(Result(candidates=links), Result(candidates=links[:3]), hungry=True)
+    before = bench.reader.counters()
+    assert (before.urls, before.queued, before.candidates) == (6, 6, 0)
+    bench.commit(Result(candidates=links), hungry=True)
+    assert bench.reader.counters()._replace(committed=0, merges=0) == before._replace(committed=0, merges=0)
+    assert [row.target for row in bench.reader.ready(1, 9)] == ["/", *(f"/{number}" for number in range(5))]
+    assert bench.rows("SELECT via, count(*) FROM urls WHERE depth > 0 GROUP BY via") == [(SEED, 5)]
+    bench.close()
+
+
+def test_hosts_get_the_urls_that_are_new_and_remember_which_merge_it_was(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "crawl.db", Config(scope="any"))
+    merges = bench.reader.counters().merges
+    bench.commit(Result(candidates=bench.offers.links(["http://b.test/1", "http://c.test/1"], 0, (1, 0))))
+    assert bench.rows("SELECT host, urls FROM hosts") == [
+        ("http://a.test", 1),
+        ("http://b.test", 1),
+        ("http://c.test", 1),
+    ]
+    assert list(bench.reader.hosts_of_merges(merges)) == [2, 3]
+    bench.commit(Result(candidates=bench.offers.links(["http://c.test/1", "http://c.test/2"], 0, (1, 0))))
+    assert list(bench.reader.hosts_of_merges(merges + 1)) == [3]
+    assert [row.target for row in bench.reader.ready(3, 9)] == ["/1", "/2"]
+    bench.close()

@@ -45,12 +45,14 @@ class Bench:
     def commit(self, *results: Result, hungry: bool = True) -> None:
         self.writer.commit([self.numbered(*results, hungry=hungry)], queue_is_empty=True)
 
-    def page(self, seq: int, links: list[str], depth: int = 0, visits: int = 0) -> Result:
+    def page(
+        self, seq: int, links: list[str], depth: int = 0, visits: int = 0, purpose: Purpose = Purpose.PAGE
+    ) -> Result:
         """A page of host 1 that was done, with links to be followed."""
         as_json = msgspec.json.encode([{"url": url} for url in links]).decode()
         row = PageRow(1, seq, 200, 0, 0, links=as_json, links_found=len(links))
-        end = End("done", "ok", None, 1, seq, visits, True, Purpose.PAGE, depth, 0)
-        return Result(end, row, self.offers.links(links, Purpose.PAGE, depth, (1, seq)))
+        end = End("done", "ok", None, 1, seq, visits, True, purpose, depth, 0)
+        return Result(end, row, self.offers.links(links, purpose, depth, (1, seq)))
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         connection = sqlite3.connect(self.path)

@@ -38,6 +38,7 @@ ONLY_IN = {
     "protego": {"rules.robots"},
     "selectolax": {"pages"},
     "ada_url": {"rules.urls"},
+    "time": {"clock"},
 }
 #: what rules and pages may not import: they are pure
 IMPURE = {"socket", "ssl", "os", "subprocess", "threading", "tempfile", "shutil", "signal", "queue"}

@@ -128,7 +128,7 @@ def _chunks(found: Saved, setup: ConvertSetup, stop: Any) -> Iterator[list[Saved
 
 
 def is_convertible(page: SavedPage) -> bool:
-    """Tell whether a page's file has references that are converted."""
+    """Return whether a page's file has references that are converted."""
     return suffix_of(page.file) in HTML_SUFFIXES or is_css(page.content_type)
 
 
@@ -210,7 +210,7 @@ class Converter:
 
 
 def _says_its_encoding(page: SavedPage, body: bytes, name: str) -> bool:
-    """Tell whether a browser finds out without a server what a page is encoded in. (XML's own default is UTF-8.)"""
+    """Return whether a browser finds out without a server what a page is encoded in. (XML's own default is UTF-8.)"""
     if body.isascii() or suffix_of(page.file) not in ("html", "htm"):
         return True
     has_mark = any(body.startswith(mark) for mark, _ in encodings.BOMS)

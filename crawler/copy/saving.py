@@ -124,7 +124,7 @@ class Copy:
                 return file.read()
 
     def has(self, path: str) -> bool:
-        """Tell whether there is a file of that name."""
+        """Return whether there is a file of that name."""
         return os.path.isfile(os.fsencode(self.setup.root) + b"/" + path.encode())  # noqa: PTH113  (often asked)
 
     def close(self) -> None:

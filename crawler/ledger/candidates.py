@@ -29,12 +29,12 @@ class Candidates:
 
     def add(self, rows: Sequence[Sequence[object]]) -> int:
         """Append rows in the order of `Candidate`'s fields; return how many wait to be merged because of it."""
-        certain = [row[:-1] for row in rows if not row[-1]]
-        self._connection.executemany(_ADD, certain)
-        if len(certain) == len(rows):
-            return len(certain)
+        unconditional = [row[:-1] for row in rows if not row[-1]]
+        self._connection.executemany(_ADD, unconditional)
+        if len(unconditional) == len(rows):
+            return len(unconditional)
         self._connection.executemany(_HOLD, [row[:-1] for row in rows if row[-1]])
-        return len(certain) + self.release()
+        return len(unconditional) + self.release()
 
     def release(self) -> int:
         """Let in what waited for hosts that are in scope by now; return how many."""

@@ -41,7 +41,8 @@ _ITEM_ERRORS: Final = """
 SELECT e.count, e.example, h.host || u.target
 FROM (SELECT substr(item_error, 1, instr(item_error || ':', ':') - 1) AS kind, count(*) AS count,
              item_error AS example, min(id) AS id
-      FROM _pages WHERE item_error IS NOT NULL GROUP BY kind ORDER BY count DESC, kind LIMIT ?) AS e
+      FROM _pages p CROSS JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq AND u.page = p.id
+      WHERE item_error IS NOT NULL GROUP BY kind ORDER BY count DESC, kind LIMIT ?) AS e
 JOIN _pages p ON p.id = e.id JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq
 JOIN _hosts h ON h.id = p.host_id ORDER BY e.count DESC, e.kind
 """

@@ -120,7 +120,7 @@ STEPS: Final = (
         """,  # noqa: S608  (our own names)
         then="""
         CREATE INDEX _pages_not_200 ON _pages (status, host_id, seq) WHERE status <> 200;
-        CREATE INDEX _pages_item_errors ON _pages (item_error) WHERE item_error IS NOT NULL;
+        CREATE INDEX _pages_item_errors ON _pages (item_error, host_id, seq) WHERE item_error IS NOT NULL;
         CREATE INDEX _pages_saved ON _pages (size) WHERE file IS NOT NULL;
         """,
         needs_space=True,

@@ -69,7 +69,7 @@ class Reader:
         return Counters(*(int(now + before) for now, before in zip(row, self._before, strict=True)))
 
     def has_queued(self) -> bool:
-        """Tell whether any URL is queued."""
+        """Return whether any URL is queued."""
         return self.next_host(0) is not None
 
     def next_host(self, after: int) -> int | None:

@@ -26,7 +26,7 @@ CREATE TABLE _pages (
     converted INTEGER NOT NULL DEFAULT 0   -- a conversion of the links in its file has begun
 );
 CREATE INDEX _pages_not_200 ON _pages (status, host_id, seq) WHERE status <> 200;
-CREATE INDEX _pages_item_errors ON _pages (item_error) WHERE item_error IS NOT NULL;
+CREATE INDEX _pages_item_errors ON _pages (item_error, host_id, seq) WHERE item_error IS NOT NULL;
 CREATE INDEX _pages_saved ON _pages (size) WHERE file IS NOT NULL;
 """
 #: a page beside its URL, and where that was found; `latest` leaves out the history

@@ -51,6 +51,7 @@ RETRY, ROBOTS, UNASKED = "retry", "robots", "unasked"
 #: why a run ended: what `finish_reason` may say
 FINISHED, MAX_PAGES, MAX_TIME, INTERRUPTED = "finished", "max-pages", "max-time", "interrupted"
 
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})  # statuses
 MAX_REDIRECTS: Final = 10  # in a row; browsers allow 20, curl 50, RFC 9309 five for robots.txt
 MAX_LINKS_PER_PAGE: Final = 10_000  # stored; the rest is counted
 HOOK_REL: Final = "hook"  # the rel of a link that a parse hook followed: it is, whatever the page says of it

@@ -168,7 +168,7 @@ def test_a_bug_on_one_page_costs_that_page_alone(monkeypatch: pytest.MonkeyPatch
     def fail_on_odd(text: str, url: str, **_: object) -> None:
         raise ZeroDivisionError("\x1b[31modd")
 
-    monkeypatch.setattr("crawler.worker.harvest.parse.parse_html", fail_on_odd)
+    monkeypatch.setattr("crawler.worker.readers.html.parse.parse_html", fail_on_odd)
     ListTransport.answers = {"/1": page(), "/2": Answer(0, reason="truncated", error="half")}
     outcomes, results = call([visit(1, "/1"), visit(2, "/2", attempts=1)], [ALLOW])
     assert ends(outcomes) == {1: ("failed", "internal-error"), 2: ("failed", "truncated")}
@@ -183,7 +183,7 @@ def test_memory_that_has_run_out_is_the_workers_end_and_a_strike_for_the_page(mo
     def run_out(text: str, url: str, **_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("crawler.worker.harvest.parse.parse_html", run_out)
+    monkeypatch.setattr("crawler.worker.readers.html.parse.parse_html", run_out)
     ListTransport.answers = {"/1": page(), "/2": page()}
     with pytest.raises(MemoryError):
         call([visit(1, "/1"), visit(2, "/2")], [ALLOW])

@@ -32,11 +32,12 @@ class Asking:
         """Return what to ask of a visit's host."""
         method, cut_body_at = "GET", 0
         types: Container[str] = self._page_types
-        if visit.purpose == Purpose.ROBOTS:
+        purpose = self._offers.effective(visit.purpose)
+        if purpose == Purpose.ROBOTS:
             cut_body_at, types = MAX_BODY_BYTES, ()
         elif self._offers.asks_head(visit):
             method, types = "HEAD", ()
-        elif (purpose := self._offers.effective(visit.purpose)) == Purpose.EXTERNAL:
+        elif purpose == Purpose.EXTERNAL:
             types = ()
         elif purpose == Purpose.EXTERNAL_FRAGMENT:
             cut_body_at, types = self._config.max_body_bytes, PAGE_TYPES

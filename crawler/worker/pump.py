@@ -55,8 +55,9 @@ from crawler.transports import Transport, open_transport
 from crawler.worker.asking import Asking
 from crawler.worker.batch import Outgoing
 from crawler.worker.briefing import DENIALS, Briefings
-from crawler.worker.harvest import Harvest, Harvester
 from crawler.worker.outcome import attempt_row, internal_error
+from crawler.worker.readers import Readers
+from crawler.worker.readers.context import Reading
 
 if TYPE_CHECKING:
     from crawler.copy.saving import CopySetup, Keeper
@@ -156,7 +157,7 @@ class Pump:
         scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
         self._offers = Offers.of(config, scope, setup.key)
         hook = setup.hook or (load_hook(config.parse) if config.parse else None)
-        self._harvester = Harvester(config, self._offers, hook)
+        self._readers = Readers(config, self._offers, hook)
         self._checks_memory = self._is_process and hook is not None  # nobody else keeps what a page took
         self._keeper = _open_copy(setup)
         self._asking = Asking(config, self._offers, self._keeper)
@@ -283,11 +284,11 @@ class Pump:
         """Make an outcome and an encoded result of an answer. Whatever fails costs this page alone."""
         self._mark.value = visit.tag
         try:
-            harvest = self._harvester.harvest(visit, answer)
-            harvest.result.attempt = attempt_row(visit, answer, harvest.outcome)
-            if self._keeper is not None and harvest.result.page is not None and visit.purpose <= Purpose.EMBED:
-                self._keeper.keep(visit.url, answer, harvest.result.page)
-            encoded = self._outgoing.encode(harvest.result)
+            reading = self._readers.read(visit, answer)
+            reading.result.attempt = attempt_row(visit, answer, reading.outcome)
+            if self._keeper is not None and reading.result.page is not None and visit.purpose <= Purpose.EMBED:
+                self._keeper.keep(visit.url, answer, reading.result.page)
+            encoded = self._outgoing.encode(reading.result)
             if self._checks_memory:
                 _check_memory()
         except MemoryError:
@@ -298,16 +299,16 @@ class Pump:
             return
         except Exception as error:
             text = f"{type(error).__name__}: {error}"[:300].encode("ascii", "replace").decode()
-            harvest = Harvest(*internal_error(visit, text), [])
-            harvest.result.attempt = attempt_row(visit, answer, harvest.outcome)
-            encoded = self._outgoing.encode(harvest.result)
-        self._harvester.remember(harvest)
+            reading = Reading(*internal_error(visit, text))
+            reading.result.attempt = attempt_row(visit, answer, reading.outcome)
+            encoded = self._outgoing.encode(reading.result)
+        reading.remember()
         self._mark.value = 0
-        if harvest.outcome.host_failed:
-            self._pause(visit.clock_id, answer.ended + self._pause_seconds(harvest.outcome.retry_after_seconds))
-        harvest.outcome.asked = answer.asked
-        self._outgoing.count(visit.clock_id, answer, harvest.outcome)
-        self._outgoing.append(harvest.outcome, encoded, answer.ended)
+        if reading.outcome.host_failed:
+            self._pause(visit.clock_id, answer.ended + self._pause_seconds(reading.outcome.retry_after_seconds))
+        reading.outcome.asked = answer.asked
+        self._outgoing.count(visit.clock_id, answer, reading.outcome)
+        self._outgoing.append(reading.outcome, encoded, answer.ended)
 
     def _give_back(self, host_id: int) -> None:
         for visit in self._waiting.pop(host_id, ()):

@@ -54,8 +54,6 @@ FINISHED, MAX_PAGES, MAX_TIME, INTERRUPTED = "finished", "max-pages", "max-time"
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})  # statuses
 MAX_REDIRECTS: Final = 10  # in a row; browsers allow 20, curl 50, RFC 9309 five for robots.txt
 MAX_LINKS_PER_PAGE: Final = 10_000  # stored; the rest is counted
-HOOK_REL: Final = "hook"  # the rel of a link that a parse hook followed: it is, whatever the page says of it
-EMBED_REL: Final = "embed"  # the rel of what a page embeds, among its links
 
 
 class Purpose(enum.IntEnum):
@@ -186,7 +184,7 @@ class PageRow(msgspec.Struct, array_like=True):
     redirect_url: str | None = None
     etag: str | None = None
     last_modified: str | None = None
-    links: str | None = None  # JSON array of {url, text, rel}
+    links: str | None = None  # JSON array of {url, text, rel, kind}
     links_found: int = 0
     links_bad: int = 0  # hrefs that are no http(s) URL
     nofollow: bool = False  # the page as a whole said nofollow, and was obeyed

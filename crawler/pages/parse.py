@@ -16,9 +16,9 @@ import msgspec
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 from crawler.config import ROBOTS_TOKEN
-from crawler.model import EMBED_REL, MAX_LINKS_PER_PAGE
+from crawler.model import MAX_LINKS_PER_PAGE
 from crawler.pages import embeds, fragments
-from crawler.rules import urls
+from crawler.rules import follow, urls
 
 MAX_TEXT = 1_000  # characters of a title, description, heading
 MAX_LINK_TEXT = 200
@@ -71,6 +71,7 @@ class Link(msgspec.Struct, omit_defaults=True):
     url: str
     text: str = ""
     rel: str = ""
+    kind: str = ""  # see `follow`
 
 
 class Document(NamedTuple):
@@ -118,24 +119,24 @@ def parse_html(
     robots = ", ".join(filter(None, (names.get("robots"), names.get(ROBOTS_TOKEN))))
     nofollow = obey_nofollow and (_page_says_nofollow(robots) or _header_says_nofollow(x_robots_tag))
     base = urls.normalise(found.base, url) if found.base else None
-    harvest = _Links(base or url, obey_nofollow=obey_nofollow)
+    read = _Links(base or url, obey_nofollow=obey_nofollow)
     for tag, node in found.links:
-        harvest.add_node(tag, node)
+        read.add_node(tag, node)
     if refresh:
-        harvest.add(refresh, "", "")
+        read.add(refresh, "", "")
     root = tree.root
     document = Document(
         _text_of(found.title),
         _clean(names.get("description")),
         _text_of(found.h1),
-        harvest.canonical,
+        read.canonical,
         _clean(root.attributes.get("lang"), 35) if root is not None else None,
         _clean(robots),
         nofollow,
-        list(harvest.links.values()),
-        [] if nofollow else list(harvest.follow),
-        harvest.found,
-        harvest.bad,
+        list(read.links.values()),
+        [] if nofollow else list(read.follow),
+        read.found,
+        read.bad,
         _join_all(embeds.in_tree(tree), base or url) if with_embeds else [],
     )
     if not with_fragments:
@@ -167,7 +168,7 @@ def _join_all(references: Iterable[tuple[str, str]], base: str) -> list[Link]:
         stripped = reference.strip(_SPACE)
         url = join(stripped) if stripped else None
         if url is not None and url not in found and len(found) < MAX_LINKS_PER_PAGE:
-            found[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", EMBED_REL)
+            found[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", rel="embed", kind=follow.EMBED)
     return list(found.values())
 
 
@@ -251,16 +252,17 @@ class _Links:
         if url is None:
             self.bad += 1
             return None
-        followed = not rel or not (self._obey_nofollow and "nofollow" in rel.lower().split())
-        if url not in self.links:
+        kind = follow.kind_of_rel(rel) if rel else ""
+        link = self.links.get(url)
+        if link is None:
             if len(self.links) >= MAX_LINKS_PER_PAGE:
                 return url
             words = text if isinstance(text, str) else text.text()
-            self.links[url] = Link(url, _clean(words, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "")
-        elif followed and url not in self.follow:
+            self.links[url] = Link(url, _clean(words, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "", kind)
+        elif link.kind == follow.NOFOLLOW != kind:
             # Another link to it said nofollow: what is stored must say that it may be followed.
-            self.links[url].rel = _clean(rel, MAX_LINK_TEXT) or ""
-        if followed:
+            link.rel, link.kind = _clean(rel, MAX_LINK_TEXT) or "", kind
+        if not kind or follow.is_followed(kind, page_says_nofollow=False, obey_nofollow=self._obey_nofollow):
             self.follow[url] = None
         return url
 

@@ -1,12 +1,13 @@
 """The reader of pages of the crawl: metadata, links, embeds, fragments, and what the extractors take out of them.
 
-Runs in a worker. Which links are followed is said by `parse` and the extractors, which of them enter by `offers`.
+Runs in a worker. Which links are followed is said by `follow` and the extractors, which of them enter by `offers`.
 """
 
 from __future__ import annotations
 
-from crawler.model import HOOK_REL, MAX_LINKS_PER_PAGE, Answer, ItemRow, PageRow, Result, Visit
+from crawler.model import MAX_LINKS_PER_PAGE, Answer, ItemRow, PageRow, Result, Visit
 from crawler.pages import encodings, parse
+from crawler.rules.follow import HOOK
 from crawler.worker.hook import Page
 from crawler.worker.outcome import page_row
 from crawler.worker.readers.context import Context, Reading, Reported, done
@@ -61,9 +62,9 @@ def _extract(context: Context, visit: Visit, answer: Answer, document: parse.Doc
         known = {link.url: link for link in links}
         for url in dict.fromkeys(follow):
             if url in known:
-                known[url].rel = f"{known[url].rel} {HOOK_REL}".strip()
+                known[url].kind = HOOK
             elif len(links) < MAX_LINKS_PER_PAGE:
-                links.append(parse.Link(url, rel=HOOK_REL))
+                links.append(parse.Link(url, kind=HOOK))
     result.items = [ItemRow(visit.host_id, visit.seq, number, item) for number, item in enumerate(items)]
     assert result.page is not None  # noqa: S101  (for the type checker)
     result.page.item_error = errors[0] if errors else None

@@ -15,18 +15,6 @@ def read(html: str, **options: object) -> Document:
     return parse.parse_html(html, URL, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("content_type", "start", "html"),
-    [
-        ("text/html", b"", True), ("Text/HTML; charset=x", b"", True), ("application/xhtml+xml", b"", True),
-        ("text/plain", b"<html>", False), ("", b"  <!DOCTYPE html>", True), ("", b"<!-- x --><html >", True),
-        ("", b"%PDF-1.7", False), ("image/svg+xml", b"<svg>", False),
-    ],
-)  # fmt: skip
-def test_html_is_known_by_its_type_or_without_one_by_how_it_starts(content_type: str, start: bytes, html: bool) -> None:
-    assert parse.is_html(content_type, start) is html
-
-
 def test_links_come_from_everywhere_and_are_resolved() -> None:
     document = read(
         '<link rel=canonical href="/c"><link rel="alternate" href="/de">'
@@ -127,12 +115,6 @@ def test_links_beyond_the_limit_are_counted_and_not_stored() -> None:
     document = read("".join(f"<a href={number}>" for number in range(MAX_LINKS_PER_PAGE + 5)))
     assert (len(document.links), document.links_found) == (MAX_LINKS_PER_PAGE, MAX_LINKS_PER_PAGE + 5)
     assert len(document.follow) == MAX_LINKS_PER_PAGE
-
-
-def test_a_body_that_starts_with_very_many_comments_is_sniffed_at_once() -> None:
-    assert parse.is_html("", b"<!---->" * 73)  # a pattern that skips comments would try 2**72 ways
-    assert parse.is_html("", b"\xef\xbb\xbf\n<html>")
-    assert not parse.is_html("", b"<htmlx>")
 
 
 @pytest.mark.parametrize(

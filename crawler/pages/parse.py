@@ -27,13 +27,6 @@ MAX_TAG_BYTES = 16_384  # with a longer tag, too, and that tag is dropped: 20,00
 
 _BLOCK_BYTES = MAX_TAG_BYTES // 2
 
-_HTML_TYPES = ("text/html", "application/xhtml+xml")
-#: what makes a body without a type HTML: MIME Sniffing standard, section 7.1
-_SNIFFED = re.compile(
-    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*+<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title"
-    rb"|b|body|br|p)[ >\t\n\f\r])",
-    re.IGNORECASE,
-)
 _REFRESH = re.compile(
     r"(?:\d[\d.]*+|\.[\d.]*+)(?=[\s;,])\s*+[;,]?+\s*+(?:url\s*+=\s*+)?+(?:\"([^\"]*)|'([^']*)|(.+))", re.I | re.S
 )
@@ -91,12 +84,6 @@ class Document(NamedTuple):
     embeds: list[Link]  # only if asked for: in order, the first of each URL
     anchors: list[str] | None = None  # only if asked for; None also if there are too many to know
     pointers: Sequence[fragments.Pointer] = ()  # only if asked for
-
-
-def is_html(content_type: str, start: bytes) -> bool:
-    """Tell whether a body is HTML, by its Content-Type, or without one by how it starts."""
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind in _HTML_TYPES or (not kind and _SNIFFED.match(start) is not None)
 
 
 def parse_html(

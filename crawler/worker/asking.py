@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from crawler.config import Config
 from crawler.model import Purpose, Visit
+from crawler.rules.mime import CSS_TYPES, PAGE_TYPES
 from crawler.rules.offers import Offers
 from crawler.rules.robots import MAX_BODY_BYTES
-from crawler.transports import CSS_TYPES, PAGE_TYPES, Request
+from crawler.transports import Request
 
 if TYPE_CHECKING:
     from crawler.copy.saving import Keeper

@@ -15,8 +15,7 @@ from typing import Final
 
 from crawler.config import Config
 from crawler.model import REDIRECTS, Answer, Purpose, Visit
-from crawler.pages.embeds import is_css
-from crawler.pages.parse import is_html
+from crawler.rules.mime import is_css, is_html
 from crawler.rules.offers import Offers
 from crawler.worker.readers import anchors, css, failure, html, redirect, robots
 from crawler.worker.readers.context import Context, Reader, Reading
@@ -28,7 +27,6 @@ HTML, CSS, OTHER = "html", "css", "other"
 
 #: answers to a HEAD that may be about HEAD: "method not allowed" and "not implemented", and what many servers send
 HEAD_REFUSED: Final = frozenset({400, 403, 404, 405, 406, 501})
-SNIFFED_BYTES: Final = 512
 
 #: (what a visit is for, what came back) → its reader
 READERS: Final[dict[tuple[Purpose, str], Reader]] = {
@@ -86,4 +84,4 @@ def _type_of(answer: Answer, body: bytes) -> str:
     content_type = answer.header("content-type")
     if is_css(content_type):
         return CSS
-    return HTML if is_html(content_type, body[:SNIFFED_BYTES]) else OTHER
+    return HTML if is_html(content_type, body) else OTHER

@@ -7,6 +7,7 @@ import pytest
 from crawler.model import MAX_LINKS_PER_PAGE
 from crawler.pages import parse
 from crawler.pages.parse import Document
+from crawler.pages.thin import MAX_TAGS
 
 URL = "http://a.test/dir/page.html"
 
@@ -193,4 +194,4 @@ def test_a_page_that_is_thinned_out_keeps_what_is_read_of_it() -> None:
         "<div title='> <a href=no>'><a href=x title='>'>t <i>u</i></a></div><template><a href=no></a></template>"
         "<textarea><a href=no></textarea>"
     )
-    assert read(html + "<p></p>" * parse.MAX_TAGS) == read(html)
+    assert read(html + "<p></p>" * MAX_TAGS) == read(html)

@@ -2,8 +2,7 @@
 
 One pass over the elements that matter; each odd href is counted and costs the page none of its other links. As in a
 browser without scripting, what is in a `template` is inert, and what is in a `noscript` counts. A page with very many
-tags loses those that say nothing about links before it is parsed, because lexbor's time, like any HTML parser's, is
-quadratic in the depth of the tree and worse in unclosed formatting. Must not know the network, a host or a crawl.
+tags is thinned out before (`thin`). Must not know the network, a host or a crawl.
 """
 
 from __future__ import annotations
@@ -18,34 +17,14 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 from crawler.config import ROBOTS_TOKEN
 from crawler.model import MAX_LINKS_PER_PAGE
 from crawler.pages import embeds, fragments
+from crawler.pages.thin import thin_out
 from crawler.rules import follow, urls
 
 MAX_TEXT = 1_000  # characters of a title, description, heading
 MAX_LINK_TEXT = 200
-MAX_TAGS = 4_000  # with more, end tags not counted, a page is thinned out: 2,000 unclosed <font><p> take 1 s
-MAX_TAG_BYTES = 16_384  # with a longer tag, too, and that tag is dropped: 20,000 attributes take 0.7 s
-
-_BLOCK_BYTES = MAX_TAG_BYTES // 2
-
 _REFRESH = re.compile(
     r"(?:\d[\d.]*+|\.[\d.]*+)(?=[\s;,])\s*+[;,]?+\s*+(?:url\s*+=\s*+)?+(?:\"([^\"]*)|'([^']*)|(.+))", re.I | re.S
 )
-_KEPT_TAGS = b"a|area|base|frame|frameset|h1|html|iframe|link|meta|noembed|noframes|template|textarea|title|xmp"
-_NOISE = re.compile(
-    rb"<!--.*?(?:-->|\Z)|<(script|style)[\s/>].*?(?:</\1[\s/>]|\Z)"
-    rb"|</?(?!(?:" + _KEPT_TAGS + rb")[\s/>])[a-z](?:[^<>=]++|=\s*+(?:\"[^\"]*+\"|'[^']*+')?+)*+>"
-    rb"|<[a-z][^<>]{%d,}+>?+" % MAX_TAG_BYTES,
-    re.IGNORECASE | re.DOTALL,
-)
-#: the same, but for what is embedded
-_NOISE_AROUND_EMBEDS = re.compile(
-    _NOISE.pattern.replace(rb"|<(script|style)[\s/>].*?(?:</\1[\s/>]|\Z)", b"").replace(
-        _KEPT_TAGS, _KEPT_TAGS + b"|" + embeds.TAGS
-    ),
-    re.IGNORECASE | re.DOTALL,
-)
-_HUGE_TAG = re.compile(rb"<[a-z][^<>]{%d}" % MAX_TAG_BYTES, re.IGNORECASE)
-_H1 = re.compile(rb"<h1(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _SPACE = " \t\n\f\r"  # what HTML strips: a no-break space is a part of the URL
 
 _FOLLOWED_RELS = frozenset({"canonical", "alternate", "next", "prev"})
@@ -54,8 +33,6 @@ _FOLLOWED_RELS = frozenset({"canonical", "alternate", "next", "prev"})
 _SELECTOR = "[href], frame, iframe, meta, title, h1"
 _LINK_TAGS = frozenset({"a", "area", "link", "frame", "iframe"})
 _WITHOUT_EVENTS = LexborDocumentOptions.WO_EVENTS.value  # nothing looks at the tree while it grows
-#: X-Robots-Tag directives that have a value, and so look like a "user-agent:"
-_VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 
 
 class Link(msgspec.Struct, omit_defaults=True):
@@ -99,12 +76,12 @@ def parse_html(
             in one of them counts for those after it.
     """
     utf8 = page if isinstance(page, bytes) else page.encode("utf-8", "replace")
-    thinned = _thin_out(utf8, _NOISE_AROUND_EMBEDS if with_embeds else _NOISE)
+    thinned = thin_out(utf8, with_embeds=with_embeds)
     tree = LexborHTMLParser(thinned, options=_WITHOUT_EVENTS)
     found = _Found(tree)
     names, refresh = _read_metas(found.metas)
     robots = ", ".join(filter(None, (names.get("robots"), names.get(ROBOTS_TOKEN))))
-    nofollow = obey_nofollow and (_page_says_nofollow(robots) or _header_says_nofollow(x_robots_tag))
+    nofollow = obey_nofollow and (follow.metas_say_nofollow(robots) or follow.header_says_nofollow(x_robots_tag))
     base = urls.normalise(found.base, url) if found.base else None
     read = _Links(base or url, obey_nofollow=obey_nofollow)
     for tag, node in found.links:
@@ -138,7 +115,7 @@ def parse_html(
 
 def anchors_of(utf8: bytes) -> list[str] | None:
     """Return the anchors of a page of which nothing else is wanted; None: there are too many to know."""
-    is_whole = _thin_out(utf8, _NOISE) is utf8
+    is_whole = thin_out(utf8) is utf8
     return fragments.in_tree(LexborHTMLParser(utf8, options=_WITHOUT_EVENTS)) if is_whole else fragments.in_source(utf8)
 
 
@@ -262,23 +239,6 @@ class _Links:
             self.canonical = url
 
 
-def _thin_out(page: bytes, noise: re.Pattern[bytes]) -> bytes:
-    """Drop what a page has too much of, but for what is read here: comments, scripts, other elements, huge tags."""
-    # A tag has three bytes at least. A huge one fills an aligned block of half its size without another "<".
-    tags = page.count(b"<") if len(page) > 3 * MAX_TAGS else 0
-    many = tags > MAX_TAGS and tags - page.count(b"</") > MAX_TAGS
-    blocks = range(0, len(page) - _BLOCK_BYTES, _BLOCK_BYTES)
-    huge = any(page.find(b"<", start, start + _BLOCK_BYTES) < 0 for start in blocks) and _HUGE_TAG.search(page)
-    if not many and not huge:
-        return page
-    page = noise.sub(b"", page)
-    first = _H1.search(page)
-    if first is None:
-        return page
-    # Headings nest by way of links, and each link's text would be that of all within it.
-    return page[: first.end()] + _H1.sub(b"", page[first.end() :])
-
-
 def _read_metas(metas: list[LexborNode]) -> tuple[dict[str, str], str]:
     """Return the contents of named metas (the first of each, of robots all), and where a refresh leads to."""
     names: dict[str, str] = {}
@@ -302,26 +262,6 @@ def _read_refresh(content: str) -> str:
     """Return the URL in a refresh, "" if it is the page itself: HTML standard, "shared declarative refresh steps"."""
     found = _REFRESH.match(content.strip()[: urls.MAX_LENGTH])
     return (found[1] or found[2] or found[3] or "").strip() if found else ""
-
-
-def _page_says_nofollow(robots: str) -> bool:
-    """Tell whether robots metas forbid to follow links; some people separate by spaces."""
-    return bool(robots) and not {"nofollow", "none"}.isdisjoint(re.split(r"[\s,;]+", robots.lower()))
-
-
-def _header_says_nofollow(lines: str) -> bool:
-    """Tell whether X-Robots-Tag headers, each perhaps after a "user-agent:", forbid us to follow links."""
-    for line in lines.lower().split("\n"):
-        agent = ""
-        for part in line.split(","):
-            name, colon, value = part.partition(":")
-            if not colon:
-                value = name
-            elif name.strip() not in _VALUED:
-                agent = name.strip()
-            if agent in ("", "*", "robots", ROBOTS_TOKEN) and value.strip() in ("nofollow", "none"):
-                return True
-    return False
 
 
 def _text_of(node: LexborNode | None) -> str | None:

@@ -6,14 +6,20 @@ offered again. Whether the target is in scope is another question (`offers`). Pu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
+
+from crawler.config import ROBOTS_TOKEN
 
 #: the kinds of a link, as they are stored; "" is an ordinary one
 NOFOLLOW: Final = "nofollow"  # its rel says so
 HOOK: Final = "hook"  # a parse hook follows it, whatever the page says of it
 EMBED: Final = "embed"  # the page embeds it
 PLAIN: Final = "link"  # an ordinary one, whose rel could be taken for a mark that older versions made there
+
+#: X-Robots-Tag directives that have a value, and so look like a "user-agent:"
+_VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 
 
 def is_followed(kind: str, *, page_says_nofollow: bool, obey_nofollow: bool) -> bool:
@@ -28,6 +34,26 @@ def is_followed(kind: str, *, page_says_nofollow: bool, obey_nofollow: bool) -> 
     if kind == EMBED or page_says_nofollow:
         return False
     return kind != NOFOLLOW or not obey_nofollow
+
+
+def metas_say_nofollow(robots: str) -> bool:
+    """Return whether robots metas forbid to follow links; some people separate by spaces."""
+    return bool(robots) and not {"nofollow", "none"}.isdisjoint(re.split(r"[\s,;]+", robots.lower()))
+
+
+def header_says_nofollow(lines: str) -> bool:
+    """Return whether X-Robots-Tag headers, each perhaps after a "user-agent:", forbid us to follow links."""
+    for line in lines.lower().split("\n"):
+        agent = ""
+        for part in line.split(","):
+            name, colon, value = part.partition(":")
+            if not colon:
+                value = name
+            elif name.strip() not in _VALUED:
+                agent = name.strip()
+            if agent in ("", "*", "robots", ROBOTS_TOKEN) and value.strip() in ("nofollow", "none"):
+                return True
+    return False
 
 
 def kind_of_rel(rel: str) -> str:

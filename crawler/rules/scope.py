@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from crawler.config import Config
 from crawler.errors import UsageError
 from crawler.rules import urls
 
@@ -49,6 +50,18 @@ class Scope:
             for sibling in _siblings_of(host) if starts else ():
                 if sibling not in self._seeds:
                     self._doubtful[sibling] = self._doubtful.get(sibling, ()) + starts
+
+    @classmethod
+    def of(cls, config: Config, seeds: Iterable[str] = ()) -> Scope:
+        """Return the scope of a crawl.
+
+        Args:
+            seeds: normal forms, all that the crawl ever had.
+
+        Raises:
+            UsageError: as for `Scope`.
+        """
+        return cls(config.scope, seeds, config.include, config.exclude)
 
     def judge(self, host: str, target: str) -> int:
         """Return IN, OUT, or CONDITIONAL: in scope once a seed's redirect has widened the scope to this host."""

@@ -154,8 +154,7 @@ class Pump:
         self._config = config
         self._mark = mark
         self._is_process = setup.lock_file is not None
-        scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
-        self._offers = Offers.of(config, scope, setup.key)
+        self._offers = Offers.of(config, Scope.of(config, setup.seeds), setup.key)
         hook = setup.hook or (load_hook(config.parse) if config.parse else None)
         self._readers = Readers(config, self._offers, hook)
         self._checks_memory = self._is_process and hook is not None  # nobody else keeps what a page took

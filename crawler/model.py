@@ -102,6 +102,7 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
     at_once: int  # how many requests this worker may have in flight for this host
     clock_id: int  # the host that is asked: host_id, but for a robots.txt that was redirected to another host
     tried_seconds: float = 0.0  # robots.txt: since it was first asked for in this run
+    briefing: int = 0  # the version of the briefing that it needs, of the host that is asked
 
     @property
     def id(self) -> VisitId:
@@ -125,12 +126,18 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
         )  # fmt: skip
 
 
-class HostRules(msgspec.Struct, array_like=True, frozen=True):
-    """What a host's robots.txt said, as it travels to a worker."""
+class Briefing(msgspec.Struct, array_like=True, frozen=True):
+    """What a worker must know of a host: sent with the first visits that ask it, and again when it has changed."""
 
     host_id: int
-    verdict: str  # "allow" | "deny" (it is unreachable) | "rules" (in the body)
-    body: str = ""  # of "deny": the reason
+    version: int  # a larger one is newer, among all hosts' of a run
+    verdict: str = (
+        ""  # of its robots.txt: "allow" | "deny" (it is unreachable) | "rules" (in `body`); "": not known yet
+    )
+    reason: str = ""  # of "deny"
+    body: str = ""
+    delay_seconds: float = 0.0  # between the end of a request to it and the next one
+    headers: tuple[tuple[str, str], ...] = ()  # that the user gave for requests to it
 
 
 class Order(msgspec.Struct, array_like=True):
@@ -139,7 +146,7 @@ class Order(msgspec.Struct, array_like=True):
     flush_early: bool  # the coordinator has nothing to hand out: come back as soon as anything is finished
     stop: bool  # give back what waits, start nothing
     visits: list[Visit]
-    rules: list[HostRules] = []
+    briefings: list[Briefing] = []
     pause: list[int] = []  # hosts that failed elsewhere: give back what waits for them
 
 

@@ -37,6 +37,7 @@ class Request(NamedTuple):
     cut_body_at: int = 0  # > 0: no more of a body than this is wanted
     method: str = "GET"  # or "HEAD": no body is sent
     types: Container[str] = PAGE_TYPES  # of bodies that are wanted; others are not read
+    headers: tuple[tuple[str, str], ...] = ()  # all but Host; one tuple for all requests that share them
 
     @property
     def wants_any(self) -> bool:

@@ -18,6 +18,8 @@ from crawler.transports import Request
 if TYPE_CHECKING:
     from crawler.copy.saving import Keeper
 
+Headers = tuple[tuple[str, str], ...]
+
 
 class Asking:
     """The rule of one crawl."""
@@ -29,8 +31,8 @@ class Asking:
         self._page_types = PAGE_TYPES + CSS_TYPES if config.embeds else PAGE_TYPES
         self._embed_types = CSS_TYPES + PAGE_TYPES if config.check_fragments else CSS_TYPES
 
-    def request(self, visit: Visit) -> Request:
-        """Return what to ask of a visit's host."""
+    def request(self, visit: Visit, headers: Headers) -> Request:
+        """Return what to ask of a visit's host, with the headers of its briefing."""
         method, cut_body_at = "GET", 0
         types: Container[str] = self._page_types
         purpose = self._offers.effective(visit.purpose)
@@ -45,4 +47,4 @@ class Asking:
         else:
             others = self._embed_types if purpose == Purpose.EMBED else self._page_types
             types = others if self._keeper is None else self._keeper.types(visit.url, others)
-        return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types)
+        return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types, headers)

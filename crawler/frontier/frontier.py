@@ -60,7 +60,6 @@ class Frontier:
         self._heap: list[tuple[float, int]] = []
         self._tags = itertools.count(1)
         self._versions = itertools.count(1)  # of briefings: one count for all hosts, for a host may be paged in again
-        self._headers = tuple(config.headers.items())
         self._stocked: set[int] = set()  # hosts without delay that have more URLs than they may have handed out
         self._merges = 0
         self._paged_to: int | None = 0  # page in the hosts above this id; None: all are known
@@ -144,8 +143,8 @@ class Frontier:
             host = self._hosts[visit.clock_id]
             if generation not in host.told:
                 host.told.add(generation)
-                needs_text = host.errand.verdict in ("rules", "deny")
-                found.append(host.brief(self._reader.robots_body(host.id) if needs_text else "", self._headers))
+                text = self._reader.robots_body(host.id) if host.errand.verdict in ("rules", "deny") else ""
+                found.append(host.brief(text, tuple(self._config.headers.items())))
         return found
 
     # ---- what came back

@@ -18,7 +18,8 @@ from crawler.config import ROBOTS_TOKEN
 from crawler.model import MAX_LINKS_PER_PAGE
 from crawler.pages import embeds, fragments
 from crawler.pages.thin import thin_out
-from crawler.rules import follow, urls
+from crawler.rules import urls
+from crawler.rules.follow import EMBED, NOFOLLOW, header_says_nofollow, is_followed, kind_of_rel, metas_say_nofollow
 
 MAX_TEXT = 1_000  # characters of a title, description, heading
 MAX_LINK_TEXT = 200
@@ -81,7 +82,7 @@ def parse_html(
     found = _Found(tree)
     names, refresh = _read_metas(found.metas)
     robots = ", ".join(filter(None, (names.get("robots"), names.get(ROBOTS_TOKEN))))
-    nofollow = obey_nofollow and (follow.metas_say_nofollow(robots) or follow.header_says_nofollow(x_robots_tag))
+    nofollow = obey_nofollow and (metas_say_nofollow(robots) or header_says_nofollow(x_robots_tag))
     base = urls.normalise(found.base, url) if found.base else None
     read = _Links(base or url, obey_nofollow=obey_nofollow)
     for tag, node in found.links:
@@ -132,7 +133,7 @@ def _join_all(references: Iterable[tuple[str, str]], base: str) -> list[Link]:
         stripped = reference.strip(_SPACE)
         url = join(stripped) if stripped else None
         if url is not None and url not in found and len(found) < MAX_LINKS_PER_PAGE:
-            found[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", rel="embed", kind=follow.EMBED)
+            found[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", rel="embed", kind=EMBED)
     return list(found.values())
 
 
@@ -163,7 +164,7 @@ class _Found:
 
 
 def _is_in_svg(node: LexborNode) -> bool:
-    """Tell that an element is a part of a drawing, such as the title of one."""
+    """Return whether an element is a part of a drawing, such as the title of one."""
     parent = node.parent
     while parent is not None and parent.tag != "svg":
         parent = parent.parent
@@ -216,17 +217,17 @@ class _Links:
         if url is None:
             self.bad += 1
             return None
-        kind = follow.kind_of_rel(rel) if rel else ""
+        kind = kind_of_rel(rel) if rel else ""
         link = self.links.get(url)
         if link is None:
             if len(self.links) >= MAX_LINKS_PER_PAGE:
                 return url
             words = text if isinstance(text, str) else text.text()
             self.links[url] = Link(url, _clean(words, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "", kind)
-        elif link.kind == follow.NOFOLLOW != kind:
+        elif link.kind and link.kind == NOFOLLOW != kind:
             # Another link to it said nofollow: what is stored must say that it may be followed.
             link.rel, link.kind = _clean(rel, MAX_LINK_TEXT) or "", kind
-        if not kind or follow.is_followed(kind, page_says_nofollow=False, obey_nofollow=self._obey_nofollow):
+        if not kind or is_followed(kind, page_says_nofollow=False, obey_nofollow=self._obey_nofollow):
             self.follow[url] = None
         return url
 

@@ -163,7 +163,7 @@ def _name_file(segment: str, query: str | None, kind: str, folds_case: bool) -> 
 
 
 def _fits(kind: str, suffix: str) -> bool:
-    """Tell whether a file of this type may keep this suffix."""
+    """Return whether a file of this type may keep this suffix."""
     if kind in _STRICT:
         return suffix in _STRICT[kind]
     return bool(suffix) and suffix not in HTML_SUFFIXES

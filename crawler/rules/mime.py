@@ -6,6 +6,7 @@ The only place where a Content-Type is taken apart; whoever asks "is it HTML?" a
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 SNIFFED_BYTES: Final = 1_024  # that are looked at of a body without a type
@@ -24,6 +25,7 @@ _HTML_START: Final = re.compile(
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,>]+)", re.IGNORECASE)
 
 
+@lru_cache(32)  # few are in use, and headers may be long
 def essence(content_type: str) -> str:
     """Return the type in a Content-Type header, such as "text/html": in lower case, without parameters."""
     return content_type.partition(";")[0].strip().lower()

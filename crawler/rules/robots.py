@@ -47,7 +47,7 @@ class Rules:
             self.crawl_delay = min(float(delay), MAX_CRAWL_DELAY_SECONDS)
 
     def allows(self, target: str) -> bool:
-        """Tell whether a target (path and query, as sent) may be asked."""
+        """Return whether a target (path and query, as sent) may be asked."""
         if target == "/robots.txt":  # section 2.2.2: implicitly allowed
             return True
         return bool(self._rules.can_fetch("http://host" + target, "*"))

@@ -44,11 +44,12 @@ class Briefings:
     def __init__(self, config: Config) -> None:
         self._known: OrderedDict[int, Known] = OrderedDict()
         self._paused: dict[int, float] = {}  # until when (monotonic)
+        codings = accepted_codings()
 
         @lru_cache(64)
         def headers_with(given: Headers) -> Headers:
             of_these = msgspec.structs.replace(config, headers=dict(given))
-            return tuple(request_headers(of_these, accepted_codings()).items())
+            return tuple(request_headers(of_these, codings).items())
 
         self._headers_with = headers_with  # hosts share one tuple
 
@@ -73,6 +74,11 @@ class Briefings:
             return None
         self._known.move_to_end(visit.clock_id)
         return known
+
+    def headers_of(self, host_id: int) -> Headers | None:
+        """Return the headers of requests to a host; None: it was forgotten."""
+        known = self._known.get(host_id)
+        return None if known is None else known.headers
 
     def pause(self, host_id: int, until: float) -> None:
         """Leave a host alone until then (monotonic): it has failed."""

@@ -259,13 +259,13 @@ class Pump:
             flying = self._flying_at.get(host_id, 0)
             while visits and flying < visits[0].at_once and len(self._flying) < self._transport.capacity:
                 visit = visits.popleft()
-                known = self._briefings.of(visit)
-                if known is None:  # forgotten while it waited
+                headers = self._briefings.headers_of(host_id)
+                if headers is None:  # it was forgotten while this one waited
                     self._outgoing.unask(visit)
                     continue
                 self._flying[visit.tag] = visit
                 flying += 1
-                self._transport.start(self._asking.request(visit, known.headers))
+                self._transport.start(self._asking.request(visit, headers))
             if flying:
                 self._flying_at[host_id] = flying
             if not visits:

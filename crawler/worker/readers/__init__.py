@@ -57,13 +57,11 @@ class Readers:
 
     def read(self, visit: Visit, answer: Answer) -> Reading:
         """Return what an answer gives. May raise on a bug only."""
-        return self._choose(visit, answer)(self._context, visit, answer)
-
-    def _choose(self, visit: Visit, answer: Answer) -> Reader:
         if visit.purpose == Purpose.ROBOTS:  # reads whatever came back, or did not
-            return robots.read
+            return robots.read(self._context, visit, answer)
         what = self._what_came(visit, answer)
-        return READERS.get((visit.purpose, what)) or OTHERWISE[what]
+        reader = READERS.get((visit.purpose, what)) or OTHERWISE[what]
+        return reader(self._context, visit, answer)
 
     def _what_came(self, visit: Visit, answer: Answer) -> str:
         """Return what came back for a visit."""
@@ -76,12 +74,7 @@ class Readers:
             return SERVER_ERROR
         if status in REDIRECTS and answer.header("location"):
             return REDIRECT
-        return OTHER if answer.body is None else _type_of(answer, answer.body)
-
-
-def _type_of(answer: Answer, body: bytes) -> str:
-    """Return of which type a body is."""
-    content_type = answer.header("content-type")
-    if is_css(content_type):
-        return CSS
-    return HTML if is_html(content_type, body) else OTHER
+        content_type = answer.header("content-type")
+        if answer.body is not None and is_html(content_type, answer.body):
+            return HTML
+        return CSS if answer.body is not None and is_css(content_type) else OTHER

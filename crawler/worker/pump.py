@@ -49,6 +49,7 @@ from crawler.model import (
 )
 from crawler.processes.child import enter_child
 from crawler.rules.offers import Offers
+from crawler.rules.purposes import MEANINGS
 from crawler.rules.scope import Scope
 from crawler.transports import Transport, open_transport
 from crawler.worker.asking import Asking
@@ -288,7 +289,7 @@ class Pump:
         try:
             reading = self._readers.read(visit, answer)
             reading.result.attempt = attempt_row(visit, answer, reading.outcome)
-            if self._keeper is not None and reading.result.page is not None and visit.purpose <= Purpose.EMBED:
+            if self._keeper is not None and reading.result.page is not None and MEANINGS[visit.purpose].is_kept:
                 self._keeper.keep(visit.url, answer, reading.result.page)
             encoded = self._outgoing.encode(reading.result)
             if self._checks_memory:

@@ -75,11 +75,10 @@ def consume(setup: ConsumerSetup, q: BatchQueue, commit_lock: CommitLock, compla
 
 def _drain(setup: ConsumerSetup, q: BatchQueue, commit_lock: CommitLock) -> None:
     config = setup.config
-    scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
     writer = Writer(
         setup.ledger,
         setup.run_id,
-        Offers.of(config, scope, setup.key),
+        Offers.of(config, Scope.of(config, setup.seeds), setup.key),
         durability=config.durability,
         obey_nofollow=config.obey_nofollow,
     )

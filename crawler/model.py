@@ -51,10 +51,9 @@ RETRY, ROBOTS, UNASKED = "retry", "robots", "unasked"
 #: why a run ended: what `finish_reason` may say
 FINISHED, MAX_PAGES, MAX_TIME, INTERRUPTED = "finished", "max-pages", "max-time", "interrupted"
 
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})  # statuses
 MAX_REDIRECTS: Final = 10  # in a row; browsers allow 20, curl 50, RFC 9309 five for robots.txt
 MAX_LINKS_PER_PAGE: Final = 10_000  # stored; the rest is counted
-HOOK_REL: Final = "hook"  # the rel of a link that a parse hook followed: it is, whatever the page says of it
-EMBED_REL: Final = "embed"  # the rel of what a page embeds, among its links
 
 
 class Purpose(enum.IntEnum):
@@ -103,6 +102,7 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
     at_once: int  # how many requests this worker may have in flight for this host
     clock_id: int  # the host that is asked: host_id, but for a robots.txt that was redirected to another host
     tried_seconds: float = 0.0  # robots.txt: since it was first asked for in this run
+    briefing: int = 0  # the version of the briefing that it needs, of the host that is asked
 
     @property
     def id(self) -> VisitId:
@@ -126,12 +126,18 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
         )  # fmt: skip
 
 
-class HostRules(msgspec.Struct, array_like=True, frozen=True):
-    """What a host's robots.txt said, as it travels to a worker."""
+class Briefing(msgspec.Struct, array_like=True, frozen=True):
+    """What a worker must know of a host: sent with the first visits that ask it, and again when it has changed."""
 
     host_id: int
-    verdict: str  # "allow" | "deny" (it is unreachable) | "rules" (in the body)
-    body: str = ""  # of "deny": the reason
+    version: int  # a larger one is newer, among all hosts' of a run
+    verdict: str = (
+        ""  # of its robots.txt: "allow" | "deny" (it is unreachable) | "rules" (in `body`); "": not known yet
+    )
+    reason: str = ""  # of "deny"
+    body: str = ""
+    delay_seconds: float = 0.0  # between the end of a request to it and the next one
+    headers: tuple[tuple[str, str], ...] = ()  # that the user gave for requests to it
 
 
 class Order(msgspec.Struct, array_like=True):
@@ -140,7 +146,7 @@ class Order(msgspec.Struct, array_like=True):
     flush_early: bool  # the coordinator has nothing to hand out: come back as soon as anything is finished
     stop: bool  # give back what waits, start nothing
     visits: list[Visit]
-    rules: list[HostRules] = []
+    briefings: list[Briefing] = []
     pause: list[int] = []  # hosts that failed elsewhere: give back what waits for them
 
 
@@ -185,7 +191,7 @@ class PageRow(msgspec.Struct, array_like=True):
     redirect_url: str | None = None
     etag: str | None = None
     last_modified: str | None = None
-    links: str | None = None  # JSON array of {url, text, rel}
+    links: str | None = None  # JSON array of {url, text, rel, kind}
     links_found: int = 0
     links_bad: int = 0  # hrefs that are no http(s) URL
     nofollow: bool = False  # the page as a whole said nofollow, and was obeyed

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from crawler.pages import embeds
-from crawler.pages.parse import MAX_TAGS, css_embeds, parse_html
+from crawler.pages.parse import css_embeds, parse_html
+from crawler.pages.thin import MAX_TAGS
 
 PAGE = "http://a.test/dir/page"
 

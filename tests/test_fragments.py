@@ -9,7 +9,8 @@ import pytest
 from crawler.model import MAX_LINKS_PER_PAGE
 from crawler.pages import fragments
 from crawler.pages.fragments import MAX_ANCHORS_PER_PAGE, MAX_FRAGMENT, redirect_pointers
-from crawler.pages.parse import MAX_TAGS, anchors_of, parse_html
+from crawler.pages.parse import anchors_of, parse_html
+from crawler.pages.thin import MAX_TAGS
 from crawler.rules import urls
 
 PAGE = "http://a.test/dir/page"

@@ -31,8 +31,7 @@ class Bench:
         self.config = config
         schema.create(path)
         self.opening = opening.open_run(path, config, [SeedRow(SEED, "argument")])
-        scope = Scope(config.scope, self.opening.seeds, config.include, config.exclude)
-        self.offers = Offers.of(config, scope, self.opening.key)
+        self.offers = Offers.of(config, Scope.of(config, self.opening.seeds), self.opening.key)
         self.writer = Writer(path, self.opening.run_id, self.offers, durability="process", obey_nofollow=True)
         self.reader = Reader(path, self.opening.run_id)
         self.number = 0

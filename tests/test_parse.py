@@ -7,24 +7,13 @@ import pytest
 from crawler.model import MAX_LINKS_PER_PAGE
 from crawler.pages import parse
 from crawler.pages.parse import Document
+from crawler.pages.thin import MAX_TAGS
 
 URL = "http://a.test/dir/page.html"
 
 
 def read(html: str, **options: object) -> Document:
     return parse.parse_html(html, URL, **options)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("content_type", "start", "html"),
-    [
-        ("text/html", b"", True), ("Text/HTML; charset=x", b"", True), ("application/xhtml+xml", b"", True),
-        ("text/plain", b"<html>", False), ("", b"  <!DOCTYPE html>", True), ("", b"<!-- x --><html >", True),
-        ("", b"%PDF-1.7", False), ("image/svg+xml", b"<svg>", False),
-    ],
-)  # fmt: skip
-def test_html_is_known_by_its_type_or_without_one_by_how_it_starts(content_type: str, start: bytes, html: bool) -> None:
-    assert parse.is_html(content_type, start) is html
 
 
 def test_links_come_from_everywhere_and_are_resolved() -> None:
@@ -129,12 +118,6 @@ def test_links_beyond_the_limit_are_counted_and_not_stored() -> None:
     assert len(document.follow) == MAX_LINKS_PER_PAGE
 
 
-def test_a_body_that_starts_with_very_many_comments_is_sniffed_at_once() -> None:
-    assert parse.is_html("", b"<!---->" * 73)  # a pattern that skips comments would try 2**72 ways
-    assert parse.is_html("", b"\xef\xbb\xbf\n<html>")
-    assert not parse.is_html("", b"<htmlx>")
-
-
 @pytest.mark.parametrize(
     ("content", "links"),
     [
@@ -211,4 +194,4 @@ def test_a_page_that_is_thinned_out_keeps_what_is_read_of_it() -> None:
         "<div title='> <a href=no>'><a href=x title='>'>t <i>u</i></a></div><template><a href=no></a></template>"
         "<textarea><a href=no></textarea>"
     )
-    assert read(html + "<p></p>" * parse.MAX_TAGS) == read(html)
+    assert read(html + "<p></p>" * MAX_TAGS) == read(html)

@@ -71,15 +71,17 @@ def test_a_seed_is_in_scope_whatever_the_patterns_say(mode: str, seeds: set[str]
 
 @settings(deadline=None)
 @given(st.sampled_from(MODES), st.lists(A_URL, max_size=4), A_HOST, A_TARGET)
-def test_doubtful_is_what_a_sibling_seed_host_has_in_scope(mode: str, seeds: list[str], host: str, target: str) -> None:
+def test_conditional_is_what_a_sibling_seed_host_has_in_scope(
+    mode: str, seeds: list[str], host: str, target: str
+) -> None:
     scope = Scope(mode, seeds, (), ())
     seed_hosts = {urls.split(seed)[0] for seed in seeds}
     elsewhere = any(siblings(host, other) and scope.judge(other, target) == IN for other in seed_hosts)
-    is_doubtful = mode in ("prefix", "host") and host not in seed_hosts and elsewhere
-    assert (scope.judge(host, target) == CONDITIONAL) == is_doubtful
+    is_conditional = mode in ("prefix", "host") and host not in seed_hosts and elsewhere
+    assert (scope.judge(host, target) == CONDITIONAL) == is_conditional
 
 
-def test_a_host_with_seeds_of_its_own_is_not_doubtful() -> None:
+def test_a_host_with_seeds_of_its_own_is_not_conditional() -> None:
     scope = Scope("prefix", ["http://example.org/a/", "https://example.org/b/"], (), ())
     hosts = ["http://example.org", "https://example.org", "http://www.example.org", "http://www.www.example.org"]
     verdicts = {host: tuple(scope.judge(host, target) for target in ("/a/x", "/b/x", "/c/x")) for host in hosts}
@@ -99,7 +101,7 @@ def test_only_one_leading_www_is_passed_over() -> None:
 
 @settings(deadline=None)
 @given(st.sampled_from(["prefix", "host"]), st.lists(A_URL, min_size=1, max_size=4), A_HOST, A_TARGET)
-def test_what_is_doubtful_can_be_widened_to(mode: str, seeds: list[str], host: str, target: str) -> None:
+def test_what_is_conditional_can_be_widened_to(mode: str, seeds: list[str], host: str, target: str) -> None:
     scope = Scope(mode, seeds, (), ())
     if scope.judge(host, target) == CONDITIONAL:
         assert {scope.widening(urls.split(seed)[0], host) for seed in seeds} >= {True}
@@ -123,7 +125,7 @@ def test_an_exclude_pattern_wins_over_an_include_pattern() -> None:
     assert verdicts == {"/docs": IN, "/docs/private": OUT, "/docs?x": OUT, "/private": OUT, "/": OUT}
 
 
-def test_patterns_hold_for_doubtful_links_too() -> None:
+def test_patterns_hold_for_conditional_links_too() -> None:
     scope = Scope("host", ["http://example.org/"], (), ["/private/"])
     assert [scope.judge("https://example.org", target) for target in ("/", "/private/")] == [CONDITIONAL, OUT]
 

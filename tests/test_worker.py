@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import pytest
 
 from crawler import errors
 from crawler.config import Config
-from crawler.model import Answer, Batch, HostRules, Order, Outcome, Purpose, Result, Returned, Visit
+from crawler.model import ROBOTS_SEQ, Answer, Batch, Briefing, Order, Outcome, Purpose, Result, Returned, Visit
 from crawler.processes.mark import Mark
 from crawler.transports import Request
 from crawler.worker import pump as worker
 from crawler.worker.pump import WorkerSetup, get_pages, set_up, tear_down
 
 HOST = "http://a.test"
-ALLOW = HostRules(1, "allow")
+ALLOW = Briefing(1, 1, "allow")
+
+
+ROBOTS = Visit(1, ROBOTS_SEQ, 99, HOST, "/robots.txt", "P", Purpose.ROBOTS, 0, 0, 0, 0, False, 1, 1)
 
 
 class ListTransport:
     """Answers what a test put into `answers`, by target; everything else stays in flight."""
 
     asked: list[str]
+    headers: list[tuple[tuple[str, str], ...]]
     answers: dict[str, Answer]
 
     def __init__(self, config: Config, capacity: int) -> None:
         self.capacity = capacity
         self._flying: dict[str, Request] = {}
-        ListTransport.asked, ListTransport.answers = [], {}
+        ListTransport.asked, ListTransport.headers, ListTransport.answers = [], [], {}
 
     def start(self, request: Request) -> None:
         self.asked.append(request.target)
+        self.headers.append(request.headers)
         self._flying[request.target] = request
 
     def wait(self, seconds: float) -> list[Answer]:
@@ -58,9 +63,11 @@ def visit(seq: int, target: str, **changes: object) -> Visit:
     return msgspec.structs.replace(base, **changes)
 
 
-def call(visits: list[Visit] = [], rules: list[HostRules] = [], **order: object) -> tuple[list[Outcome], list[Result]]:  # noqa: B006
+def call(
+    visits: Sequence[Visit] = (), briefings: Sequence[Briefing] = (), **order: object
+) -> tuple[list[Outcome], list[Result]]:
     fields: dict[str, object] = {"flush_early": True, "stop": False, **order}
-    encoded = msgspec.msgpack.encode(Order(visits=visits, rules=rules, **fields))  # type: ignore[arg-type]
+    encoded = msgspec.msgpack.encode(Order(visits=list(visits), briefings=list(briefings), **fields))  # type: ignore[arg-type]
     returned = get_pages("generation", encoded)
     assert type(returned) is Returned
     assert [type(part) for part in returned] == [str, bytes, bytes, str, bool, bool]
@@ -98,9 +105,49 @@ def test_no_more_requests_are_in_flight_for_a_host_than_the_visit_says() -> None
     assert ListTransport.asked == ["/0", "/1"]
 
 
-def test_a_worker_without_the_rules_gives_the_visit_back() -> None:
+def test_a_worker_without_a_hosts_briefing_gives_the_visit_back() -> None:
     outcomes, results = call([visit(1, "/1")])
     assert (ends(outcomes), results, ListTransport.asked) == ({1: ("unasked", "")}, [], [])
+    outcomes, results = call([msgspec.structs.replace(ROBOTS, host_id=2)])
+    assert (ends(outcomes), results, ListTransport.asked) == ({ROBOTS_SEQ: ("unasked", "")}, [], [])
+
+
+def test_a_visit_that_needs_a_newer_briefing_is_given_back_and_an_older_one_is_asked() -> None:
+    call([visit(1, "/1", briefing=2)], [msgspec.structs.replace(ALLOW, version=2)])
+    outcomes, _ = call([visit(2, "/2", briefing=3), visit(3, "/3", briefing=1)])
+    assert (ends(outcomes), ListTransport.asked) == ({2: ("unasked", "")}, ["/1", "/3"])
+    call([visit(2, "/2", briefing=3)], [msgspec.structs.replace(ALLOW, version=3)])
+    assert ListTransport.asked == ["/1", "/3", "/2"]
+
+
+def test_before_its_robots_txt_is_known_nothing_else_of_a_host_is_asked() -> None:
+    outcomes, _ = call([ROBOTS, visit(1, "/1")], [Briefing(1, 1)])
+    assert (ends(outcomes), ListTransport.asked) == ({1: ("unasked", "")}, ["/robots.txt"])
+
+
+def test_a_robots_txt_elsewhere_is_asked_with_the_briefing_of_the_host_that_is_asked() -> None:
+    elsewhere = msgspec.structs.replace(ROBOTS, host="http://b.test", clock_id=2)
+    call([elsewhere], [Briefing(1, 1), Briefing(2, 2, "deny", "dns", headers=(("X-Two", "2"),))])
+    assert ListTransport.asked == ["/robots.txt"]
+    assert dict(ListTransport.headers[0])["X-Two"] == "2"
+
+
+def test_requests_get_their_headers_from_the_briefing() -> None:
+    given = (("user-agent", "mine"), ("X-A", "1"))
+    call([visit(1, "/1"), visit(2, "/2")], [msgspec.structs.replace(ALLOW, headers=given)])
+    first, second = ListTransport.headers
+    assert first is second  # made once
+    assert {name: value for name, value in first if name in ("User-Agent", "user-agent", "X-A")} == dict(given)
+    assert {name for name, _ in first} == {"Accept", "Accept-Encoding", "user-agent", "X-A"}
+
+
+def test_what_waits_for_a_host_that_was_forgotten_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.worker.briefing.MAX_HOSTS", 1)
+    call([visit(1, "/1", at_once=1), visit(2, "/2", at_once=1)], [ALLOW])
+    ListTransport.answers = {"/1": page()}
+    outcomes, _ = call(briefings=[Briefing(2, 2, "allow")])
+    outcomes += call()[0]
+    assert ends(outcomes) == {1: ("done", "ok"), 2: ("unasked", "")}
 
 
 def test_another_generations_visits_are_given_back() -> None:
@@ -119,19 +166,20 @@ def test_a_stop_gives_back_what_waits_and_lets_finish_what_is_in_flight() -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "rules", "end"),
+    ("changes", "briefing", "end"),
     [
-        ({}, HostRules(1, "deny"), ("failed", "robots-unreachable")),
-        ({"target": "/no/1"}, HostRules(1, "rules", "User-agent: *\nDisallow: /no/"), ("skipped", "robots")),
+        ({}, Briefing(1, 1, "deny", "dns"), ("failed", "robots-unreachable")),
+        ({}, Briefing(1, 1, "deny", "blocked-address"), ("failed", "blocked-address")),
+        ({"target": "/no/1"}, Briefing(1, 1, "rules", body="User-agent: *\nDisallow: /no/"), ("skipped", "robots")),
         ({"redirects": 11}, ALLOW, ("skipped", "too-many-redirects")),
         ({"depth": 6}, ALLOW, ("skipped", "too-deep")),
         ({"target": "/secret"}, ALLOW, ("skipped", "out-of-scope")),
     ],
 )
 def test_what_may_not_be_asked_ends_without_a_request(
-    changes: dict[str, object], rules: HostRules, end: tuple[str, str]
+    changes: dict[str, object], briefing: Briefing, end: tuple[str, str]
 ) -> None:
-    outcomes, results = call([msgspec.structs.replace(visit(1, "/1"), **changes)], [rules])
+    outcomes, results = call([msgspec.structs.replace(visit(1, "/1"), **changes)], [briefing])
     assert ends(outcomes) == {1: end}
     assert not outcomes[0].asked
     assert [(result.end.state, result.end.reason, result.end.asked) for result in results if result.end] == [
@@ -168,7 +216,8 @@ def test_a_bug_on_one_page_costs_that_page_alone(monkeypatch: pytest.MonkeyPatch
     def fail_on_odd(text: str, url: str, **_: object) -> None:
         raise ZeroDivisionError("\x1b[31modd")
 
-    monkeypatch.setattr("crawler.worker.harvest.parse.parse_html", fail_on_odd)
+    monkeypatch.setattr("crawler.worker.readers.html.parse.parse_html", fail_on_odd)
+    monkeypatch.setattr(worker, "HOLD_SECONDS", 10.0)  # a busy machine has time for both
     ListTransport.answers = {"/1": page(), "/2": Answer(0, reason="truncated", error="half")}
     outcomes, results = call([visit(1, "/1"), visit(2, "/2", attempts=1)], [ALLOW])
     assert ends(outcomes) == {1: ("failed", "internal-error"), 2: ("failed", "truncated")}
@@ -183,7 +232,7 @@ def test_memory_that_has_run_out_is_the_workers_end_and_a_strike_for_the_page(mo
     def run_out(text: str, url: str, **_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("crawler.worker.harvest.parse.parse_html", run_out)
+    monkeypatch.setattr("crawler.worker.readers.html.parse.parse_html", run_out)
     ListTransport.answers = {"/1": page(), "/2": page()}
     with pytest.raises(MemoryError):
         call([visit(1, "/1"), visit(2, "/2")], [ALLOW])

@@ -240,7 +240,7 @@ def check(config: Config, hook: str | Hook | None = None) -> tuple[Config, Hook 
         UsageError: names the option.
     """
     config, function = _choose_hook(config, hook)
-    Scope(config.scope, (), config.include, config.exclude)
+    Scope.of(config)
     Guard(config.allow_private)
     transports.check(config)
     if config.save or config.convert_links or config.types or config.accept or config.reject:

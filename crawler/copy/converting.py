@@ -28,12 +28,12 @@ from crawler.errors import CrawlerError
 from crawler.ledger import saved
 from crawler.ledger.saved import Saved, SavedPage
 from crawler.pages import encodings, rewriting
-from crawler.pages.embeds import is_css
 from crawler.pages.rewriting import SPACE
 from crawler.processes.child import enter_child
 from crawler.processes.kinds import Kind
 from crawler.rules import urls
 from crawler.rules.filenames import HTML_SUFFIXES, suffix_of
+from crawler.rules.mime import is_css
 
 log = logging.getLogger("crawler")
 

@@ -23,9 +23,8 @@ from typing import Final, NamedTuple
 from crawler.config import Config
 from crawler.errors import SavingError, UsageError
 from crawler.model import Answer, PageRow
-from crawler.pages.encodings import SNIFFED_BYTES
-from crawler.pages.parse import is_html
-from crawler.rules.filenames import file_name, kind_of
+from crawler.rules import mime
+from crawler.rules.filenames import file_name
 from crawler.rules.selection import Selection
 
 _NO_CONTENT: Final = (204, 205)
@@ -197,8 +196,8 @@ class Keeper:
         """
         if answer.body is None or not 200 <= answer.status < 300 or answer.status in _NO_CONTENT:
             return
-        kind = kind_of(answer.header("content-type"))
-        if not kind and is_html("", answer.body[:SNIFFED_BYTES]):
+        kind = mime.essence(answer.header("content-type"))
+        if not kind and mime.is_html("", answer.body):
             kind = "text/html"
         if self._selection.keeps(url, kind):
             path = file_name(url, kind, folds_case=self._copy.setup.folds_case)

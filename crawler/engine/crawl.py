@@ -111,8 +111,8 @@ class Crawl:
 
     def submit(self, life: Life, visits: list[Visit]) -> None:
         """Make one call to a worker: new visits for it, and back comes whatever is finished."""
-        rules = self.frontier.rules(visits, life.generation)
-        order = Order(self.flush_early, bool(self.ending.reason), visits, rules, sorted(life.pauses))
+        briefings = self.frontier.briefings(visits, life.generation)
+        order = Order(self.flush_early, bool(self.ending.reason), visits, briefings, sorted(life.pauses))
         life.pauses.clear()
         life.called(visits, clock.monotonic())
 

@@ -28,6 +28,8 @@ class Place(Protocol):
     def name(self) -> str: ...
     @property
     def named(self) -> bool: ...
+    @property
+    def version(self) -> int: ...
 
 
 def is_errand(visit: Visit) -> bool:
@@ -68,7 +70,7 @@ class Errand:
         self._since = self._since or now
         return Visit(
             self._host_id, ROBOTS_SEQ, tag, place.name, self._target, PREREQUISITE, Purpose.ROBOTS, 0,
-            self._redirects, self._tries, 0, place.named, 1, place.id, now - self._since,
+            self._redirects, self._tries, 0, place.named, 1, place.id, now - self._since, place.version,
         )  # fmt: skip
 
     def learn(self, row: HostRow, config: Config, now: Callable[[], float]) -> None:

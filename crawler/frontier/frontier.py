@@ -25,7 +25,7 @@ from crawler.frontier.errands import is_errand
 from crawler.frontier.host import Host, Workers
 from crawler.ledger.counts import Counters
 from crawler.ledger.reader import HostRow, Reader, ReadyRow
-from crawler.model import LINK, RETRY, UNASKED, HostRules, Outcome, Purpose, Visit
+from crawler.model import LINK, RETRY, UNASKED, Briefing, Outcome, Purpose, Visit
 from crawler.rules import politeness
 
 MAX_HOSTS = 16_384  # in memory at once
@@ -59,6 +59,7 @@ class Frontier:
         self._hosts: dict[int, Host] = {}
         self._heap: list[tuple[float, int]] = []
         self._tags = itertools.count(1)
+        self._versions = itertools.count(1)  # of briefings: one count for all hosts, for a host may be paged in again
         self._stocked: set[int] = set()  # hosts without delay that have more URLs than they may have handed out
         self._merges = 0
         self._paged_to: int | None = 0  # page in the hosts above this id; None: all are known
@@ -135,15 +136,15 @@ class Frontier:
         """Return how many hosts in view wait for their time, but for the ones that are busy, given their ids."""
         return len(self._heap) - sum(self._hosts[host_id].scheduled for host_id in busy)
 
-    def rules(self, visits: Iterable[Visit], generation: str) -> list[HostRules]:
-        """Return the robots rules that this worker needs for these visits and was not told yet."""
+    def briefings(self, visits: Iterable[Visit], generation: str) -> list[Briefing]:
+        """Return what this worker must know of the hosts that these visits ask, and was not told yet."""
         found = []
         for visit in visits:
-            host = self._hosts[visit.host_id]
-            if not is_errand(visit) and generation not in host.told:
+            host = self._hosts[visit.clock_id]
+            if generation not in host.told:
                 host.told.add(generation)
-                body = self._reader.robots_body(host.id) if host.errand.verdict != "allow" else ""
-                found.append(HostRules(host.id, host.errand.verdict, body))
+                text = self._reader.robots_body(host.id) if host.errand.verdict in ("rules", "deny") else ""
+                found.append(host.brief(text, tuple(self._config.headers.items())))
         return found
 
     # ---- what came back
@@ -159,7 +160,7 @@ class Frontier:
             clock_host.due = max(clock_host.due, ended + pause)
         host = self._hosts[visit.host_id]
         if outcome.what == UNASKED:
-            host.told.discard(generation)
+            clock_host.told.discard(generation)
             self._take_back(host, visit)
             host.due = max(host.due, now + GIVEN_BACK_SECONDS)
         self._schedule(clock_host)
@@ -244,6 +245,7 @@ class Frontier:
         return Visit(
             host.id, row.seq, next(self._tags), host.name, row.target, row.hop, Purpose(row.purpose), row.depth,
             row.redirects, row.attempts, row.visits, host.named, host.share(worker, self._workers), host.id,
+            briefing=host.version,
         )  # fmt: skip
 
     def _ask_robots(self, host: Host) -> None:
@@ -318,6 +320,7 @@ class Frontier:
         host = Host(row)
         self._hosts[host.id] = host
         host.learn(row, self._config, self._clock)
+        host.version = next(self._versions)
         wait_seconds = self._wait_seconds(host)
         wall = clock.wall()
         host.due = self._clock() + politeness.due_in_seconds(row.asked_at, row.retry_at, wall, wait_seconds)
@@ -332,6 +335,7 @@ class Frontier:
         host.told.clear()
         row = self._reader.host(host.id)
         host.learn(row, self._config, self._clock)
+        host.version = next(self._versions)
         # Its robots.txt may ask for a longer delay than the one that its clock was set by.
         wait_seconds = self._wait_seconds(host)
         due_in_seconds = politeness.due_in_seconds(row.asked_at, row.retry_at, clock.wall(), wait_seconds)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from crawler.config import Config
 from crawler.frontier.errands import Errand
 from crawler.ledger.reader import HostRow, ReadyRow
+from crawler.model import Briefing
 
 AHEAD = 8  # visits a worker may hold for each request that it may have in flight for a host without delay
 LOCAL_AT_ONCE = 8  # requests in flight to a folder that we serve ourselves
@@ -27,7 +28,7 @@ class Host:
 
     __slots__ = (
         "_ranked", "_workers", "at_once", "delay_seconds", "drained", "due", "errand", "errands", "failures", "held",
-        "id", "local", "name", "named", "out", "ready", "scheduled", "told",
+        "id", "local", "name", "named", "out", "ready", "scheduled", "told", "version",
     )  # fmt: skip
 
     def __init__(self, row: HostRow) -> None:
@@ -39,7 +40,8 @@ class Host:
         self.held: dict[int, int] = {}  # visits, by worker, of those that hold any
         self.out: set[int] = set()  # seqs that must not be read again: ready here, held by a worker, or not committed
         self.ready: list[ReadyRow] = []  # a list, which is short: an empty deque has half a kilobyte
-        self.told: set[str] = set()  # generations that have the robots rules
+        self.version = 0  # of its briefing
+        self.told: set[str] = set()  # generations that have it
         self.errand = Errand(row.id)  # for its own robots.txt, wherever that is
         self.errands: list[Host] = []  # hosts whose robots.txt is here
         self.drained = False  # the ledger has no more queued URLs than those that are out
@@ -76,6 +78,17 @@ class Host:
         self.at_once = max(config.per_host, LOCAL_AT_ONCE) if self.local else config.per_host
         if self.delay_seconds > 0:
             self.at_once = 1
+
+    def brief(self, text: str, headers: tuple[tuple[str, str], ...]) -> Briefing:
+        """Return what a worker must know of it.
+
+        Args:
+            text: of its robots.txt, or why that could not be had.
+            headers: of requests to it.
+        """
+        verdict = self.errand.verdict
+        reason, body = (text, "") if verdict == "deny" else ("", text)
+        return Briefing(self.id, self.version, verdict, reason, body, self.delay_seconds, headers)
 
     def hold(self, worker: int) -> None:
         """Take note that a worker was given one of its visits."""

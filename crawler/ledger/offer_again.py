@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from crawler.model import EMBED_REL, HOOK_REL, MAX_REDIRECTS, Candidate, Purpose, UrlId
-from crawler.rules import urls
+from crawler.model import MAX_REDIRECTS, Candidate, Purpose, UrlId
+from crawler.rules import follow, urls
 from crawler.rules.offers import Offers
 
 _PAGE: Final = """
@@ -43,11 +43,15 @@ class OfferAgain:
         if target is not None and redirects <= MAX_REDIRECTS:
             candidates += self._offers.redirect(target, purpose, depth, redirects, page)
         if links and 200 <= status < 300:
-            stored = json.loads(links)
-            found = [link["url"] for link in stored if self._is_followed(link.get("rel", ""), nofollow)]
+            stored = [(link["url"], follow.kind_of(link)) for link in json.loads(links)]
+            says, obey = bool(nofollow), self._obey_nofollow
+            found = [
+                url for url, kind in stored
+                if follow.is_followed(kind, page_says_nofollow=says, obey_nofollow=obey)
+            ]  # fmt: skip
             candidates += self._offers.links(found, purpose, depth, page)
             candidates += self._offers.pointed(self._read_pointed(page_id, found), purpose, depth, page)
-            embedded = [link["url"] for link in stored if link.get("rel") == EMBED_REL]
+            embedded = [url for url, kind in stored if kind == follow.EMBED]
             candidates += self._offers.embedded(embedded, purpose, depth, page)
         return candidates
 
@@ -57,11 +61,3 @@ class OfferAgain:
             return []
         pointed = {url for (url,) in self._connection.execute(_WITH_FRAGMENT, (page_id,))}
         return [url for url in followed if url in pointed]
-
-    def _is_followed(self, rel: str, page_says_nofollow: bool) -> bool:
-        rels = rel.lower().split()
-        if HOOK_REL in rels:
-            return True
-        if rel == EMBED_REL:
-            return False
-        return not page_says_nofollow and not (self._obey_nofollow and "nofollow" in rels)

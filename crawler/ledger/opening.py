@@ -84,7 +84,7 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
             return Opening(0, key, everything, 0, 0, ended, _warnings(past, config))
     finally:
         connection.close()
-    offers = Offers.of(config, Scope(config.scope, everything, config.include, config.exclude), key)
+    offers = Offers.of(config, Scope.of(config, everything), key)
     writer = Writer(path, 0, offers, durability=config.durability, obey_nofollow=config.obey_nofollow)
     try:
         with writer.transaction(lambda: _insert_run(writer.connection, config)):

@@ -60,11 +60,6 @@ _SRCSET: Final = re.compile(r"[\s,]*+(\S++)((?:\([^)]*+\)|[^,(])*+),?", re.ASCII
 _PLAIN: Final = re.compile(r"[^\s\"'()\\]++", re.ASCII)  # of a URL that needs no quotes in CSS
 
 
-def is_css(content_type: str) -> bool:
-    """Tell whether a body is a stylesheet, by its Content-Type."""
-    return content_type.partition(";")[0].strip().lower() == "text/css"
-
-
 def in_css(text: str) -> Iterator[str]:
     """Iterate over the references in a stylesheet or in a style attribute: `url()` and `@import`."""
     for reference, _, _ in _found_in_css(text):

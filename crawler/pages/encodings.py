@@ -9,10 +9,11 @@ import codecs
 import re
 from typing import Final
 
+from crawler.rules import mime
+
 SNIFFED_BYTES = 1_024  # where a <meta charset> is looked for: HTML standard, section 13.2.3.2
 
 BOMS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,>]+)", re.IGNORECASE)
 _META = re.compile(rb"<!--.*?(?:-->|\Z)|<meta[\s/]([^>]*)", re.IGNORECASE | re.DOTALL)
 _ATTRIBUTE = re.compile(r"([^\s=/>\"']++)\s*=\s*(?:\"([^\"]*)|'([^']*)|([^\s\"'>]*))")
 _XML_ENCODING = re.compile(rb"<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"'>]+)")
@@ -116,8 +117,7 @@ def to_utf8(body: bytes, content_type: str) -> tuple[bytes, str]:
 
 def _declared(body: bytes, content_type: str) -> str | None:
     """Return the encoding that the HTTP header, else the page itself, declares."""
-    declared = _CHARSET.search(content_type)
-    return (declared and _NAMES.get(declared[1].lower())) or declared_within(body[:SNIFFED_BYTES])
+    return _NAMES.get(mime.charset(content_type)) or declared_within(body[:SNIFFED_BYTES])
 
 
 def declared_within(start: bytes) -> str | None:
@@ -129,8 +129,7 @@ def declared_within(start: bytes) -> str | None:
         attributes = {key: double or single or bare for key, double, single, bare in reversed(matches)}
         label = attributes.get("charset", "")
         if not label and attributes.get("http-equiv") == "content-type":
-            in_content = _CHARSET.search(attributes.get("content", ""))
-            label = in_content[1] if in_content else ""
+            label = mime.charset(attributes.get("content", ""))
         if name := _NAMES.get(label.strip()):
             return _readable_as_ascii(name)
     xml = _XML_ENCODING.match(start)

@@ -2,8 +2,7 @@
 
 One pass over the elements that matter; each odd href is counted and costs the page none of its other links. As in a
 browser without scripting, what is in a `template` is inert, and what is in a `noscript` counts. A page with very many
-tags loses those that say nothing about links before it is parsed, because lexbor's time, like any HTML parser's, is
-quadratic in the depth of the tree and worse in unclosed formatting. Must not know the network, a host or a crawl.
+tags is thinned out before (`thin`). Must not know the network, a host or a crawl.
 """
 
 from __future__ import annotations
@@ -16,43 +15,17 @@ import msgspec
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 from crawler.config import ROBOTS_TOKEN
-from crawler.model import EMBED_REL, MAX_LINKS_PER_PAGE
+from crawler.model import MAX_LINKS_PER_PAGE
 from crawler.pages import embeds, fragments
+from crawler.pages.thin import thin_out
 from crawler.rules import urls
+from crawler.rules.follow import EMBED, NOFOLLOW, header_says_nofollow, is_followed, kind_of_rel, metas_say_nofollow
 
 MAX_TEXT = 1_000  # characters of a title, description, heading
 MAX_LINK_TEXT = 200
-MAX_TAGS = 4_000  # with more, end tags not counted, a page is thinned out: 2,000 unclosed <font><p> take 1 s
-MAX_TAG_BYTES = 16_384  # with a longer tag, too, and that tag is dropped: 20,000 attributes take 0.7 s
-
-_BLOCK_BYTES = MAX_TAG_BYTES // 2
-
-_HTML_TYPES = ("text/html", "application/xhtml+xml")
-#: what makes a body without a type HTML: MIME Sniffing standard, section 7.1
-_SNIFFED = re.compile(
-    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*+<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title"
-    rb"|b|body|br|p)[ >\t\n\f\r])",
-    re.IGNORECASE,
-)
 _REFRESH = re.compile(
     r"(?:\d[\d.]*+|\.[\d.]*+)(?=[\s;,])\s*+[;,]?+\s*+(?:url\s*+=\s*+)?+(?:\"([^\"]*)|'([^']*)|(.+))", re.I | re.S
 )
-_KEPT_TAGS = b"a|area|base|frame|frameset|h1|html|iframe|link|meta|noembed|noframes|template|textarea|title|xmp"
-_NOISE = re.compile(
-    rb"<!--.*?(?:-->|\Z)|<(script|style)[\s/>].*?(?:</\1[\s/>]|\Z)"
-    rb"|</?(?!(?:" + _KEPT_TAGS + rb")[\s/>])[a-z](?:[^<>=]++|=\s*+(?:\"[^\"]*+\"|'[^']*+')?+)*+>"
-    rb"|<[a-z][^<>]{%d,}+>?+" % MAX_TAG_BYTES,
-    re.IGNORECASE | re.DOTALL,
-)
-#: the same, but for what is embedded
-_NOISE_AROUND_EMBEDS = re.compile(
-    _NOISE.pattern.replace(rb"|<(script|style)[\s/>].*?(?:</\1[\s/>]|\Z)", b"").replace(
-        _KEPT_TAGS, _KEPT_TAGS + b"|" + embeds.TAGS
-    ),
-    re.IGNORECASE | re.DOTALL,
-)
-_HUGE_TAG = re.compile(rb"<[a-z][^<>]{%d}" % MAX_TAG_BYTES, re.IGNORECASE)
-_H1 = re.compile(rb"<h1(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _SPACE = " \t\n\f\r"  # what HTML strips: a no-break space is a part of the URL
 
 _FOLLOWED_RELS = frozenset({"canonical", "alternate", "next", "prev"})
@@ -61,8 +34,6 @@ _FOLLOWED_RELS = frozenset({"canonical", "alternate", "next", "prev"})
 _SELECTOR = "[href], frame, iframe, meta, title, h1"
 _LINK_TAGS = frozenset({"a", "area", "link", "frame", "iframe"})
 _WITHOUT_EVENTS = LexborDocumentOptions.WO_EVENTS.value  # nothing looks at the tree while it grows
-#: X-Robots-Tag directives that have a value, and so look like a "user-agent:"
-_VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 
 
 class Link(msgspec.Struct, omit_defaults=True):
@@ -71,6 +42,7 @@ class Link(msgspec.Struct, omit_defaults=True):
     url: str
     text: str = ""
     rel: str = ""
+    kind: str = ""  # see `follow`
 
 
 class Document(NamedTuple):
@@ -92,12 +64,6 @@ class Document(NamedTuple):
     pointers: Sequence[fragments.Pointer] = ()  # only if asked for
 
 
-def is_html(content_type: str, start: bytes) -> bool:
-    """Tell whether a body is HTML, by its Content-Type, or without one by how it starts."""
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind in _HTML_TYPES or (not kind and _SNIFFED.match(start) is not None)
-
-
 def parse_html(
     page: str | bytes, url: str, *, obey_nofollow: bool = True, x_robots_tag: str = "", with_embeds: bool = False,
     with_fragments: bool = False,
@@ -111,31 +77,31 @@ def parse_html(
             in one of them counts for those after it.
     """
     utf8 = page if isinstance(page, bytes) else page.encode("utf-8", "replace")
-    thinned = _thin_out(utf8, _NOISE_AROUND_EMBEDS if with_embeds else _NOISE)
+    thinned = thin_out(utf8, with_embeds=with_embeds)
     tree = LexborHTMLParser(thinned, options=_WITHOUT_EVENTS)
     found = _Found(tree)
     names, refresh = _read_metas(found.metas)
     robots = ", ".join(filter(None, (names.get("robots"), names.get(ROBOTS_TOKEN))))
-    nofollow = obey_nofollow and (_page_says_nofollow(robots) or _header_says_nofollow(x_robots_tag))
+    nofollow = obey_nofollow and (metas_say_nofollow(robots) or header_says_nofollow(x_robots_tag))
     base = urls.normalise(found.base, url) if found.base else None
-    harvest = _Links(base or url, obey_nofollow=obey_nofollow)
+    read = _Links(base or url, obey_nofollow=obey_nofollow)
     for tag, node in found.links:
-        harvest.add_node(tag, node)
+        read.add_node(tag, node)
     if refresh:
-        harvest.add(refresh, "", "")
+        read.add(refresh, "", "")
     root = tree.root
     document = Document(
         _text_of(found.title),
         _clean(names.get("description")),
         _text_of(found.h1),
-        harvest.canonical,
+        read.canonical,
         _clean(root.attributes.get("lang"), 35) if root is not None else None,
         _clean(robots),
         nofollow,
-        list(harvest.links.values()),
-        [] if nofollow else list(harvest.follow),
-        harvest.found,
-        harvest.bad,
+        list(read.links.values()),
+        [] if nofollow else list(read.follow),
+        read.found,
+        read.bad,
         _join_all(embeds.in_tree(tree), base or url) if with_embeds else [],
     )
     if not with_fragments:
@@ -150,7 +116,7 @@ def parse_html(
 
 def anchors_of(utf8: bytes) -> list[str] | None:
     """Return the anchors of a page of which nothing else is wanted; None: there are too many to know."""
-    is_whole = _thin_out(utf8, _NOISE) is utf8
+    is_whole = thin_out(utf8) is utf8
     return fragments.in_tree(LexborHTMLParser(utf8, options=_WITHOUT_EVENTS)) if is_whole else fragments.in_source(utf8)
 
 
@@ -167,7 +133,7 @@ def _join_all(references: Iterable[tuple[str, str]], base: str) -> list[Link]:
         stripped = reference.strip(_SPACE)
         url = join(stripped) if stripped else None
         if url is not None and url not in found and len(found) < MAX_LINKS_PER_PAGE:
-            found[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", EMBED_REL)
+            found[url] = Link(url, _clean(text, MAX_LINK_TEXT) or "", rel="embed", kind=EMBED)
     return list(found.values())
 
 
@@ -198,7 +164,7 @@ class _Found:
 
 
 def _is_in_svg(node: LexborNode) -> bool:
-    """Tell that an element is a part of a drawing, such as the title of one."""
+    """Return whether an element is a part of a drawing, such as the title of one."""
     parent = node.parent
     while parent is not None and parent.tag != "svg":
         parent = parent.parent
@@ -251,16 +217,17 @@ class _Links:
         if url is None:
             self.bad += 1
             return None
-        followed = not rel or not (self._obey_nofollow and "nofollow" in rel.lower().split())
-        if url not in self.links:
+        kind = kind_of_rel(rel) if rel else ""
+        link = self.links.get(url)
+        if link is None:
             if len(self.links) >= MAX_LINKS_PER_PAGE:
                 return url
             words = text if isinstance(text, str) else text.text()
-            self.links[url] = Link(url, _clean(words, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "")
-        elif followed and url not in self.follow:
+            self.links[url] = Link(url, _clean(words, MAX_LINK_TEXT) or "", _clean(rel, MAX_LINK_TEXT) or "", kind)
+        elif link.kind and link.kind == NOFOLLOW != kind:
             # Another link to it said nofollow: what is stored must say that it may be followed.
-            self.links[url].rel = _clean(rel, MAX_LINK_TEXT) or ""
-        if followed:
+            link.rel, link.kind = _clean(rel, MAX_LINK_TEXT) or "", kind
+        if not kind or is_followed(kind, page_says_nofollow=False, obey_nofollow=self._obey_nofollow):
             self.follow[url] = None
         return url
 
@@ -271,23 +238,6 @@ class _Links:
         url = self.add(href, "", rel)
         if "canonical" in rels and self.canonical is None:
             self.canonical = url
-
-
-def _thin_out(page: bytes, noise: re.Pattern[bytes]) -> bytes:
-    """Drop what a page has too much of, but for what is read here: comments, scripts, other elements, huge tags."""
-    # A tag has three bytes at least. A huge one fills an aligned block of half its size without another "<".
-    tags = page.count(b"<") if len(page) > 3 * MAX_TAGS else 0
-    many = tags > MAX_TAGS and tags - page.count(b"</") > MAX_TAGS
-    blocks = range(0, len(page) - _BLOCK_BYTES, _BLOCK_BYTES)
-    huge = any(page.find(b"<", start, start + _BLOCK_BYTES) < 0 for start in blocks) and _HUGE_TAG.search(page)
-    if not many and not huge:
-        return page
-    page = noise.sub(b"", page)
-    first = _H1.search(page)
-    if first is None:
-        return page
-    # Headings nest by way of links, and each link's text would be that of all within it.
-    return page[: first.end()] + _H1.sub(b"", page[first.end() :])
 
 
 def _read_metas(metas: list[LexborNode]) -> tuple[dict[str, str], str]:
@@ -313,26 +263,6 @@ def _read_refresh(content: str) -> str:
     """Return the URL in a refresh, "" if it is the page itself: HTML standard, "shared declarative refresh steps"."""
     found = _REFRESH.match(content.strip()[: urls.MAX_LENGTH])
     return (found[1] or found[2] or found[3] or "").strip() if found else ""
-
-
-def _page_says_nofollow(robots: str) -> bool:
-    """Tell whether robots metas forbid to follow links; some people separate by spaces."""
-    return bool(robots) and not {"nofollow", "none"}.isdisjoint(re.split(r"[\s,;]+", robots.lower()))
-
-
-def _header_says_nofollow(lines: str) -> bool:
-    """Tell whether X-Robots-Tag headers, each perhaps after a "user-agent:", forbid us to follow links."""
-    for line in lines.lower().split("\n"):
-        agent = ""
-        for part in line.split(","):
-            name, colon, value = part.partition(":")
-            if not colon:
-                value = name
-            elif name.strip() not in _VALUED:
-                agent = name.strip()
-            if agent in ("", "*", "robots", ROBOTS_TOKEN) and value.strip() in ("nofollow", "none"):
-                return True
-    return False
 
 
 def _text_of(node: LexborNode | None) -> str | None:

@@ -109,11 +109,6 @@ def file_name(url: str, kind: str, *, folds_case: bool = False) -> str:
     return f"{_name_host(host)}/{_escape_reserved(_cut(stem, target, dot + suffix))}"
 
 
-def kind_of(content_type: str) -> str:
-    """Return a Content-Type header's value as `file_name` wants it."""
-    return content_type.partition(";")[0].strip().lower()
-
-
 def suffix_of(name: str) -> str:
     """Return the suffix of a file's name, in lower case and without its dot; "" if it has none that we know."""
     suffix = name.rpartition(".")[2].lower() if "." in name else ""
@@ -168,7 +163,7 @@ def _name_file(segment: str, query: str | None, kind: str, folds_case: bool) -> 
 
 
 def _fits(kind: str, suffix: str) -> bool:
-    """Tell whether a file of this type may keep this suffix."""
+    """Return whether a file of this type may keep this suffix."""
     if kind in _STRICT:
         return suffix in _STRICT[kind]
     return bool(suffix) and suffix not in HTML_SUFFIXES

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from crawler.config import Config
 from crawler.model import EMBED, LINK, REDIRECT, Candidate, Purpose, UrlId, Visit
 from crawler.rules import urls
+from crawler.rules.purposes import MEANINGS
 from crawler.rules.scope import CONDITIONAL, IN, OUT, Scope
 
 EMBED_STEPS = 5  # from a page, whatever its depth: its stylesheet's import's image is three
@@ -89,7 +90,7 @@ class Offers(NamedTuple):
 
     def asks_head(self, visit: Visit) -> bool:
         """Return whether a visit is a HEAD: once is enough for most; who does not answer it properly is asked again."""
-        return self.effective(visit.purpose) == Purpose.EXTERNAL and not visit.attempts
+        return MEANINGS[self.effective(visit.purpose)].head_first and not visit.attempts
 
     def embedded(self, found: Iterable[str], purpose: Purpose, depth: int, via: UrlId) -> list[Candidate]:
         """Return the candidates among what a page or stylesheet at this depth embeds (normal forms)."""

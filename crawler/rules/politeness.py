@@ -38,7 +38,7 @@ RETRIES: Final[dict[str, Retry]] = {
 
 
 def may_retry(reason: str, attempts: int, retries: int) -> bool:
-    """Tell whether a URL that was tried `attempts` times before this failure is to be tried again."""
+    """Return whether a URL that was tried `attempts` times before this failure is to be tried again."""
     return RETRIES[reason].retried and attempts < retries
 
 

@@ -14,7 +14,10 @@ from typing import Final
 
 from protego import Protego
 
-MAX_BODY_BYTES: Final = 512_000  # RFC 9309 section 2.5: at least 500 kibibytes
+from crawler.model import Purpose
+from crawler.rules.purposes import MEANINGS
+
+MAX_BODY_BYTES: Final = MEANINGS[Purpose.ROBOTS].body_bytes
 MAX_REDIRECTS: Final = 5  # section 2.3.1.2: at least five
 MAX_CRAWL_DELAY_SECONDS: Final = 3_600.0  # Crawl-delay is no part of the RFC; more than this is a typing error, or a no
 
@@ -47,7 +50,7 @@ class Rules:
             self.crawl_delay = min(float(delay), MAX_CRAWL_DELAY_SECONDS)
 
     def allows(self, target: str) -> bool:
-        """Tell whether a target (path and query, as sent) may be asked."""
+        """Return whether a target (path and query, as sent) may be asked."""
         if target == "/robots.txt":  # section 2.2.2: implicitly allowed
             return True
         return bool(self._rules.can_fetch("http://host" + target, "*"))

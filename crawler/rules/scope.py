@@ -2,7 +2,7 @@
 
 Besides yes and no there is a third answer. A site is often named as http://example.org while it lives at
 https://www.example.org, which is in scope only because a seed's redirect turns out to lead there. Whether that redirect
-was seen before or after a link must not change what is crawled: such links are CONDITIONAL, and the ledger parks them.
+was seen before or after a link must not change what is crawled: such links are CONDITIONAL, and wait in the ledger.
 Pure: no network, disk, clock or process; runs in workers, and in consumers for links that are offered again.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from crawler.config import Config
 from crawler.errors import UsageError
 from crawler.rules import urls
 
@@ -44,11 +45,23 @@ class Scope:
         self._sites = {site for host in self._seeds if (site := _site(host))}
         # What the targets in scope start with, by host: on the seeds' hosts, and on their siblings that are no seed's.
         self._starts = {host: _starts(mode, targets) for host, targets in self._seeds.items()}
-        self._doubtful: dict[str, tuple[str, ...]] = {}
+        self._conditional: dict[str, tuple[str, ...]] = {}
         for host, starts in self._starts.items():
             for sibling in _siblings_of(host) if starts else ():
                 if sibling not in self._seeds:
-                    self._doubtful[sibling] = self._doubtful.get(sibling, ()) + starts
+                    self._conditional[sibling] = self._conditional.get(sibling, ()) + starts
+
+    @classmethod
+    def of(cls, config: Config, seeds: Iterable[str] = ()) -> Scope:
+        """Return the scope of a crawl.
+
+        Args:
+            seeds: normal forms, all that the crawl ever had.
+
+        Raises:
+            UsageError: as for `Scope`.
+        """
+        return cls(config.scope, seeds, config.include, config.exclude)
 
     def judge(self, host: str, target: str) -> int:
         """Return IN, OUT, or CONDITIONAL: in scope once a seed's redirect has widened the scope to this host."""
@@ -57,7 +70,7 @@ class Scope:
             return IN
         if self._is_any or target.startswith(self._starts.get(host, ())):
             verdict = IN
-        elif target.startswith(self._doubtful.get(host, ())):
+        elif target.startswith(self._conditional.get(host, ())):
             verdict = CONDITIONAL
         else:
             return OUT
@@ -66,11 +79,11 @@ class Scope:
         return verdict
 
     def excludes(self, url: str) -> bool:
-        """Tell that the user wants nothing of this URL, neither crawled nor asked."""
+        """Return whether the user wants nothing of this URL, neither crawled nor asked."""
         return any(pattern.search(url) for pattern in self._exclude)
 
     def widening(self, from_host: str, to_host: str) -> bool:
-        """Tell that a seed's redirect between these hosts widens the scope: https or www. for the same site."""
+        """Return whether a seed's redirect between these hosts widens the scope: https or www. for the same site."""
         if self._is_any or to_host in self._seeds:
             return False
         return siblings(from_host, to_host) and _site(to_host) in self._sites
@@ -82,7 +95,7 @@ class Scope:
 
 
 def siblings(a_host: str, b_host: str) -> bool:
-    """Tell that two hosts differ in nothing but http or https and a leading www., on default ports; or not at all."""
+    """Return whether two hosts differ at most in http or https and a leading www., both on default ports."""
     site = _site(a_host)
     return site != "" and site == _site(b_host)
 

@@ -65,7 +65,7 @@ class Selection(NamedTuple):
         return cls(_compile(_read_types(config.types)), *map(_compile, accepted), *map(_compile, rejected))
 
     def refuses(self, url: str) -> bool:
-        """Tell that a URL (normal form) need not be asked: by its name it is no page, and would not be kept."""
+        """Return whether a URL (normal form) need not be asked: by its name it is no page, and would not be kept."""
         name = _name_in(url)
         suffix = suffix_of(name)
         if not suffix or suffix in HTML_SUFFIXES:
@@ -76,7 +76,7 @@ class Selection(NamedTuple):
         return accepts is not None and self.accepted_types is None and not accepts(name)
 
     def keeps(self, url: str, kind: str) -> bool:
-        """Tell whether the body of a URL is kept, by its content type (in lower case, without parameters)."""
+        """Return whether the body of a URL is kept, by its content type (in lower case, without parameters)."""
         if (self.types is not None and not self.types(kind)) or _matches(self.rejected_types, kind):
             return False
         is_accepted = _matches(self.accepted_types, kind) or (

@@ -16,6 +16,7 @@ from crawler.config import Config
 from crawler.errors import UsageError
 from crawler.load import load
 from crawler.model import Answer
+from crawler.rules.mime import PAGE_TYPES
 
 _BUILT_IN: Final = {
     "requests": "crawler.transports.requests:RequestsTransport",
@@ -24,11 +25,6 @@ _BUILT_IN: Final = {
 _ACCEPT: Final = "text/html,application/xhtml+xml,*/*;q=0.8"
 _HEADER_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
-
-
-#: what a page is; "" because one without a type is mostly a page
-PAGE_TYPES: Final = ("", "text/html", "application/xhtml+xml")
-CSS_TYPES: Final = ("text/css",)
 
 
 class Request(NamedTuple):
@@ -41,6 +37,7 @@ class Request(NamedTuple):
     cut_body_at: int = 0  # > 0: no more of a body than this is wanted
     method: str = "GET"  # or "HEAD": no body is sent
     types: Container[str] = PAGE_TYPES  # of bodies that are wanted; others are not read
+    headers: tuple[tuple[str, str], ...] = ()  # all but Host; one tuple for all requests that share them
 
     @property
     def wants_any(self) -> bool:

@@ -10,6 +10,7 @@ import resource
 from collections.abc import Container
 from typing import Final
 
+from crawler.rules import mime
 from crawler.transports.failures import Failure
 
 MAX_DRAIN_BYTES: Final = 16_384  # of an unwanted body, to keep its connection: cheaper than a new one
@@ -58,7 +59,7 @@ def is_wanted(status: int, headers: Headers, types: Container[str]) -> bool:
     found = dict(reversed(headers))  # the first of repeated ones counts
     if 300 <= status < 400 and "location" in found:
         return False
-    return found.get("content-type", "").partition(";")[0].strip().lower() in types
+    return mime.essence(found.get("content-type", "")) in types
 
 
 def too_large(max_bytes: int, how: str) -> Failure:

@@ -27,11 +27,6 @@ class Outgoing:
         return f"<Outgoing: {len(self._outcomes)} outcomes, {len(self._results)} results, {self._bytes} bytes>"
 
     @property
-    def is_full(self) -> bool:
-        """Return whether a call returns before it takes in more answers."""
-        return self._bytes >= BATCH_BYTES or len(self._results) >= BATCH_RESULTS
-
-    @property
     def has_outcomes(self) -> bool:
         """Return whether anything comes back."""
         return bool(self._outcomes)
@@ -46,6 +41,7 @@ class Outgoing:
         self._ended.append(ended)
         self._results.append(msgspec.Raw(encoded))
         self._bytes += len(encoded)
+        self.is_full = self._bytes >= BATCH_BYTES or len(self._results) >= BATCH_RESULTS
 
     def unask(self, visit: Visit) -> None:
         """Give a visit back as it came."""
@@ -86,3 +82,4 @@ class Outgoing:
         self._results: list[msgspec.Raw] = []
         self._facts: dict[int, HostFacts] = {}
         self._bytes = 0
+        self.is_full = False  # then a call returns before it takes in more answers

@@ -1,47 +1,84 @@
-"""What a worker knows of hosts: what their robots.txt says, and which of them it leaves alone for a while.
+"""What a worker knows of hosts: their briefings, as far as it has them, and which hosts it leaves alone for a while.
 
-Filled by the coordinator, which sends what is known of a host with its first visits; bounded by `MAX_HOSTS`: the host
-that had no visit for longest is forgotten, and its next visits are given back, which brings it again. Runs in a worker,
-in the pump's thread; must not know the ledger.
+Filled by the coordinator, which sends a host's briefing with the first visits that ask it; bounded by `MAX_HOSTS`: the
+host that had no visit for longest is forgotten, and its next visits are given back, which brings its briefing again.
+Runs in a worker, in the pump's thread; must not know the ledger.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
 
 from crawler import clock
-from crawler.config import ROBOTS_TOKEN
-from crawler.model import HostRules
+from crawler.config import ROBOTS_TOKEN, Config
+from crawler.model import Briefing, Visit
 from crawler.rules.robots import Rules
+from crawler.transports import request_headers
+from crawler.transports.body import accepted_codings
 
 MAX_HOSTS = 2_048
-#: what is known of a host that must not be asked → the reason with which its URLs fail
-DENIALS = {"deny": "robots-unreachable", "blocked-address": "blocked-address"}
+#: why a host is denied, if it is its own business → the reason with which its URLs fail; all else is its robots.txt's
+DENIALS: Mapping[str, str] = {"blocked-address": "blocked-address"}
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Known(NamedTuple):
+    """What is known of a host."""
+
+    version: int
+    is_complete: bool  # its pages may be asked for, as far as its rules let them; else nothing but its robots.txt
+    denial: str  # the reason with which its URLs fail; "": it may be asked
+    rules: Rules | None  # None: all is allowed
+    headers: Headers  # of each request to it
 
 
 class Briefings:
     """What is known of hosts, by their ids."""
 
-    def __init__(self) -> None:
-        self._rules: OrderedDict[int, tuple[str, Rules | None]] = OrderedDict()
+    def __init__(self, config: Config) -> None:
+        self._known: OrderedDict[int, Known] = OrderedDict()
         self._paused: dict[int, float] = {}  # until when (monotonic)
+        codings = accepted_codings()
 
-    def learn(self, rules: HostRules) -> None:
-        """Take note of what the coordinator knows of a host."""
-        parsed = Rules(rules.body, ROBOTS_TOKEN) if rules.verdict == "rules" else None
-        # The reason of a denial matters where it is not the host's fault.
-        verdict = rules.body if rules.verdict == "deny" and rules.body in DENIALS else rules.verdict
-        self._rules[rules.host_id] = (verdict, parsed)
-        self._rules.move_to_end(rules.host_id)
-        if len(self._rules) > MAX_HOSTS:
-            self._rules.popitem(last=False)
+        @lru_cache(64)
+        def headers_with(given: Headers) -> Headers:
+            of_these = msgspec.structs.replace(config, headers=dict(given))
+            return tuple(request_headers(of_these, codings).items())
 
-    def of(self, host_id: int) -> tuple[str, Rules | None] | None:
-        """Return what is known of a host that has a visit; None: nothing."""
-        known = self._rules.get(host_id)
-        if known is not None:
-            self._rules.move_to_end(host_id)
+        self._headers_with = headers_with  # hosts share one tuple
+
+    def learn(self, briefing: Briefing) -> None:
+        """Take note of what the coordinator knows of a host: whatever comes last is the newest."""
+        verdict = briefing.verdict
+        self._known[briefing.host_id] = Known(
+            briefing.version,
+            bool(verdict),
+            DENIALS.get(briefing.reason, "robots-unreachable") if verdict == "deny" else "",
+            Rules(briefing.body, ROBOTS_TOKEN) if verdict == "rules" else None,
+            self._headers_with(briefing.headers),
+        )
+        self._known.move_to_end(briefing.host_id)
+        if len(self._known) > MAX_HOSTS:
+            self._known.popitem(last=False)
+
+    def of(self, visit: Visit) -> Known | None:
+        """Return what is known of the host that a visit asks; None: nothing, or less than the visit needs."""
+        known = self._known.get(visit.clock_id)
+        if known is None or known.version < visit.briefing:
+            return None
+        self._known.move_to_end(visit.clock_id)
         return known
+
+    def headers_of(self, host_id: int) -> Headers | None:
+        """Return the headers of requests to a host; None: it was forgotten."""
+        known = self._known.get(host_id)
+        return None if known is None else known.headers
 
     def pause(self, host_id: int, until: float) -> None:
         """Leave a host alone until then (monotonic): it has failed."""

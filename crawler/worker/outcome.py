@@ -10,6 +10,7 @@ import hashlib
 from crawler import clock
 from crawler.model import DONE, FAILED, Answer, AttemptRow, Outcome, PageRow, Purpose, Result, Visit
 from crawler.rules import politeness
+from crawler.rules.purposes import MEANINGS
 
 
 def outcome_of(visit: Visit, answer: Answer, what: str, reason: str, *, has_page: bool = False) -> Outcome:
@@ -29,7 +30,7 @@ def page_row(visit: Visit, answer: Answer) -> PageRow:
     """Return the row of a page, as far as its headers and the digest of its body go."""
     header = answer.header
     size, digest = None, None
-    if answer.body is not None and visit.purpose <= Purpose.EMBED:  # else it is read for its anchors, and perhaps cut
+    if answer.body is not None and MEANINGS[visit.purpose].is_kept:  # else it is read for its anchors, and perhaps cut
         size = len(answer.body)
         digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
     elif (length := header("content-length")).isdecimal() and len(length) < 16:

@@ -1,7 +1,7 @@
 """The worker: `get_pages` is a pump that takes visits in and gives back whatever is finished.
 
     get_pages(generation, order)                                        one call after the other, in the pool's process
-       │ accept    rules, pauses and visits of the order
+       │ accept    briefings, pauses and visits of the order
        ▼
     waiting ──► in flight (transport) ──► arrived ──► finished: parsed, encoded ──► Returned(outcomes, batch)
        └──► unasked, or ended without a request (robots, scope, ...) ──────────────────┘
@@ -49,14 +49,15 @@ from crawler.model import (
 )
 from crawler.processes.child import enter_child
 from crawler.rules.offers import Offers
-from crawler.rules.robots import Rules
+from crawler.rules.purposes import MEANINGS
 from crawler.rules.scope import Scope
 from crawler.transports import Transport, open_transport
 from crawler.worker.asking import Asking
 from crawler.worker.batch import Outgoing
-from crawler.worker.briefing import DENIALS, Briefings
-from crawler.worker.harvest import Harvest, Harvester
+from crawler.worker.briefing import Briefings, Known
 from crawler.worker.outcome import attempt_row, internal_error
+from crawler.worker.readers import Readers
+from crawler.worker.readers.context import Reading
 
 if TYPE_CHECKING:
     from crawler.copy.saving import CopySetup, Keeper
@@ -153,16 +154,15 @@ class Pump:
         self._config = config
         self._mark = mark
         self._is_process = setup.lock_file is not None
-        scope = Scope(config.scope, setup.seeds, config.include, config.exclude)
-        self._offers = Offers.of(config, scope, setup.key)
+        self._offers = Offers.of(config, Scope.of(config, setup.seeds), setup.key)
         hook = setup.hook or (load_hook(config.parse) if config.parse else None)
-        self._harvester = Harvester(config, self._offers, hook)
+        self._readers = Readers(config, self._offers, hook)
         self._checks_memory = self._is_process and hook is not None  # nobody else keeps what a page took
         self._keeper = _open_copy(setup)
         self._asking = Asking(config, self._offers, self._keeper)
         self._unsaved = ""  # why a body could not be saved
         self._transport: Transport = open_transport(config, setup.in_flight)
-        self._briefings = Briefings()
+        self._briefings = Briefings(config)
         self._outgoing = Outgoing()
         self._waiting: dict[int, deque[Visit]] = {}
         self._flying: dict[int, Visit] = {}  # by tag
@@ -210,8 +210,8 @@ class Pump:
             self._arrived.extend(self._transport.wait(0 if self._arrived else left))
 
     def _accept(self, order: Order) -> None:
-        for rules in order.rules:
-            self._briefings.learn(rules)
+        for briefing in order.briefings:
+            self._briefings.learn(briefing)
         until = clock.monotonic() + self._pause_seconds()
         for host_id in order.pause:
             self._pause(host_id, until)
@@ -223,23 +223,21 @@ class Pump:
 
     def _admit(self, visit: Visit) -> None:
         """Let a visit wait for its request, or end it at once."""
-        if visit.purpose == Purpose.ROBOTS:
-            self._waiting.setdefault(visit.clock_id, deque()).append(visit)
-            return
-        rules = self._briefings.of(visit.host_id)
-        if rules is None:
+        known = self._briefings.of(visit)
+        is_errand = visit.purpose == Purpose.ROBOTS
+        if known is None or not (known.is_complete or is_errand):
             self._outgoing.unask(visit)
             return
-        end = self._forbidden(visit, *rules)
+        end = None if is_errand else self._forbidden(visit, known)
         if end is not None:
             outcome = Outcome(visit.tag, end.state, end.reason)
             self._outgoing.add(outcome, Result(end=end), clock.monotonic())
-        elif self._briefings.is_paused(visit.host_id):
+        elif not is_errand and self._briefings.is_paused(visit.clock_id):
             self._outgoing.unask(visit)
         else:
             self._waiting.setdefault(visit.clock_id, deque()).append(visit)
 
-    def _forbidden(self, visit: Visit, verdict: str, rules: Rules | None) -> End | None:
+    def _forbidden(self, visit: Visit, known: Known) -> End | None:
         """Return how a visit ends that must not be asked."""
         if visit.redirects > MAX_REDIRECTS:
             return visit.ended(SKIPPED, "too-many-redirects", asked=False)
@@ -247,10 +245,12 @@ class Pump:
             objection = self._offers.objection(visit.host, visit.target, visit.purpose, visit.depth)
             if objection:
                 return visit.ended(SKIPPED, objection, asked=False)
-        if verdict in DENIALS:
-            return visit.ended(FAILED, DENIALS[verdict], asked=False)
+        if known.denial:
+            return visit.ended(FAILED, known.denial, asked=False)
+        if known.rules is None:
+            return None
         self._mark.value = visit.tag  # a hostile pattern may take for ever to match
-        allowed = rules is None or rules.allows(visit.target)
+        allowed = known.rules.allows(visit.target)
         self._mark.value = 0
         return None if allowed else visit.ended(SKIPPED, "robots", asked=False)
 
@@ -260,9 +260,13 @@ class Pump:
             flying = self._flying_at.get(host_id, 0)
             while visits and flying < visits[0].at_once and len(self._flying) < self._transport.capacity:
                 visit = visits.popleft()
+                headers = self._briefings.headers_of(host_id)
+                if headers is None:  # it was forgotten while this one waited
+                    self._outgoing.unask(visit)
+                    continue
                 self._flying[visit.tag] = visit
                 flying += 1
-                self._transport.start(self._asking.request(visit))
+                self._transport.start(self._asking.request(visit, headers))
             if flying:
                 self._flying_at[host_id] = flying
             if not visits:
@@ -283,31 +287,31 @@ class Pump:
         """Make an outcome and an encoded result of an answer. Whatever fails costs this page alone."""
         self._mark.value = visit.tag
         try:
-            harvest = self._harvester.harvest(visit, answer)
-            harvest.result.attempt = attempt_row(visit, answer, harvest.outcome)
-            if self._keeper is not None and harvest.result.page is not None and visit.purpose <= Purpose.EMBED:
-                self._keeper.keep(visit.url, answer, harvest.result.page)
-            encoded = self._outgoing.encode(harvest.result)
+            reading = self._readers.read(visit, answer)
+            reading.result.attempt = attempt_row(visit, answer, reading.outcome)
+            if self._keeper is not None and reading.result.page is not None and MEANINGS[visit.purpose].is_kept:
+                self._keeper.keep(visit.url, answer, reading.result.page)
+            encoded = self._outgoing.encode(reading.result)
             if self._checks_memory:
                 _check_memory()
         except MemoryError:
-            raise  # it is this process that has none left, and the pages to come would suffer: a strike, a new process
+            raise  # it is this process that has none left, and the pages to come would suffer: it dies, and is replaced
         except SavingError as error:  # not the page's fault: it does not end, the crawl does
             self._mark.value = 0
             self._unsaved = str(error)
             return
         except Exception as error:
             text = f"{type(error).__name__}: {error}"[:300].encode("ascii", "replace").decode()
-            harvest = Harvest(*internal_error(visit, text), [])
-            harvest.result.attempt = attempt_row(visit, answer, harvest.outcome)
-            encoded = self._outgoing.encode(harvest.result)
-        self._harvester.remember(harvest)
+            reading = Reading(*internal_error(visit, text))
+            reading.result.attempt = attempt_row(visit, answer, reading.outcome)
+            encoded = self._outgoing.encode(reading.result)
+        reading.remember()
         self._mark.value = 0
-        if harvest.outcome.host_failed:
-            self._pause(visit.clock_id, answer.ended + self._pause_seconds(harvest.outcome.retry_after_seconds))
-        harvest.outcome.asked = answer.asked
-        self._outgoing.count(visit.clock_id, answer, harvest.outcome)
-        self._outgoing.append(harvest.outcome, encoded, answer.ended)
+        if reading.outcome.host_failed:
+            self._pause(visit.clock_id, answer.ended + self._pause_seconds(reading.outcome.retry_after_seconds))
+        reading.outcome.asked = answer.asked
+        self._outgoing.count(visit.clock_id, answer, reading.outcome)
+        self._outgoing.append(reading.outcome, encoded, answer.ended)
 
     def _give_back(self, host_id: int) -> None:
         for visit in self._waiting.pop(host_id, ()):

@@ -177,7 +177,7 @@ STAGES: dict[str, Stage] = {
     "worker: set-up": Stage(WORKER, "crawler.worker.pump:Pump.__init__"),
     "worker: take the order": Stage(WORKER, "crawler.worker.pump:Pump._accept", time=LATER),
     "worker: fetch": Stage(WORKER, "crawler.worker.pump:Pump._start_waiting", "self._transport.start(", LATER),
-    "worker: parse": Stage(WORKER, "crawler.worker.harvest:Harvester.harvest", time=LATER),
+    "worker: parse": Stage(WORKER, "crawler.worker.readers:Readers.read", time=LATER),
     "worker: encode": Stage(WORKER, "crawler.worker.batch:Outgoing.append", time=LATER),
     "worker: hand back": Stage(WORKER, "crawler.worker.batch:Outgoing.hand_back", "batch = self.encode(", LATER),
     "worker: return": Stage(WORKER, "multiprocessing.queues:SimpleQueue.put", time=LATER),

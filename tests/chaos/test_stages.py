@@ -147,7 +147,13 @@ def test_a_process_stands_still_at_each_of_its_stages(role: str, deed: str) -> N
         Walk(CONSUMER, ("crawler.consumer", "crawler.ledger.apply", "crawler.ledger.merge", "multiprocessing.queues")),
         Walk(
             WORKER,
-            ("crawler.worker.pump", "crawler.worker.batch", "crawler.worker.harvest", "crawler.rules.offers"),
+            (
+                "crawler.worker.pump",
+                "crawler.worker.batch",
+                "crawler.worker.readers",
+                "crawler.worker.readers.html",
+                "crawler.rules.offers",
+            ),
             "crawler.worker.pump:get_pages",
             4,
         ),

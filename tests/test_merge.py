@@ -9,7 +9,7 @@ import pytest
 
 from crawler.config import Config
 from crawler.ledger.reader import ReadyRow
-from crawler.model import EMBEDDED, Candidate, Result
+from crawler.model import Candidate, Purpose, Result
 from tests.test_ledger import SEED, Bench
 
 CONFIG = Config(check_external=True, check_fragments=True, embeds=True)
@@ -18,7 +18,8 @@ ORDERS = 8
 
 def reached(bench: Bench) -> dict[object, tuple[object, ...]]:
     """Return for each URL what it is asked for, its depth, its chain of redirects, and its state."""
-    query = "SELECT h.host || u.target, u.depth, u.redirects, u.state FROM _urls u JOIN _hosts h ON h.id = u.host_id"
+    columns = "h.host || u.target, u.purpose, u.depth, u.redirects, u.state"
+    query = f"SELECT {columns} FROM _urls u JOIN _hosts h ON h.id = u.host_id"  # noqa: S608  (five columns of ours)
     return {row[0]: row[1:] for row in bench.rows(query)}
 
 
@@ -28,13 +29,13 @@ def candidates(bench: Bench) -> list[Candidate]:
     outside = [f"http://b.test/{name}" for name in "xyz"]
     for depth in range(4):
         via = (1, 0)
-        found += offers.links([url("x"), url("y"), *outside[depth % 2 :]], depth, via)
-        found += offers.embedded([url("y"), url("z"), outside[depth % 3]], depth, via)
-        found += offers.embedded([url("z"), outside[2]], EMBEDDED + depth, via)
-        found += offers.pointed(outside[: depth % 3], depth, via)
-        found += offers.redirect(url("r"), depth, 10 - depth, via)
-        found += offers.redirect(url("x"), depth, 2, via)
-        found += offers.redirect(outside[1], EMBEDDED + 1, depth, via)
+        found += offers.links([url("x"), url("y"), *outside[depth % 2 :]], Purpose.PAGE, depth, via)
+        found += offers.embedded([url("y"), url("z"), outside[depth % 3]], Purpose.PAGE, depth, via)
+        found += offers.embedded([url("z"), outside[2]], Purpose.EMBED, depth, via)
+        found += offers.pointed(outside[: depth % 3], Purpose.PAGE, depth, via)
+        found += offers.redirect(url("r"), Purpose.PAGE, depth, 10 - depth, via)
+        found += offers.redirect(url("x"), Purpose.PAGE, depth, 2, via)
+        found += offers.redirect(outside[1], Purpose.EMBED, 1, depth, via)
     return found
 
 
@@ -80,9 +81,13 @@ DEPTHS = {
 
 def visit(bench: Bench, row: ReadyRow) -> Result:
     """Return what asking for a URL gives: of a page of the crawl its links and embeds, of an embed neither."""
-    links, embeds = WEB.get(row.target, ([], [])) if row.depth < EMBEDDED else ([], [])
-    result = bench.page(row.seq, [f"http://a.test{link}" for link in links], row.depth, row.attempts)
-    result.candidates += bench.offers.embedded([f"http://a.test{each}" for each in embeds], row.depth, (1, row.seq))
+    purpose = Purpose(row.purpose)
+    links, embeds = WEB.get(row.target, ([], [])) if purpose == Purpose.PAGE else ([], [])
+    result = bench.page(row.seq, [f"http://a.test{link}" for link in links], row.depth, row.visits)
+    assert result.end is not None
+    result.end.purpose = purpose
+    embedded = [f"http://a.test{each}" for each in embeds]
+    result.candidates += bench.offers.embedded(embedded, purpose, row.depth, (1, row.seq))
     return result
 
 
@@ -117,7 +122,7 @@ def test_pages_that_come_back_in_any_order_give_one_crawl(seed: int, max_depth: 
 
 def test_a_merge_counts_what_is_new_and_forgets_what_it_has_merged(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "crawl.db", CONFIG)
-    links = bench.offers.links([f"http://a.test/{number}" for number in range(5)], 0, (1, 0))
+    links = bench.offers.links([f"http://a.test/{number}" for number in range(5)], Purpose.PAGE, 0, (1, 0))
     bench.commit(Result(candidates=links), Result(candidates=links[:3]), hungry=True)
     before = bench.reader.counters()
     assert (before.urls, before.queued, before.candidates) == (6, 6, 0)
@@ -131,14 +136,14 @@ def test_a_merge_counts_what_is_new_and_forgets_what_it_has_merged(tmp_path: Pat
 def test_hosts_get_the_urls_that_are_new_and_remember_which_merge_it_was(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "crawl.db", Config(scope="any"))
     merges = bench.reader.counters().merges
-    bench.commit(Result(candidates=bench.offers.links(["http://b.test/1", "http://c.test/1"], 0, (1, 0))))
+    bench.commit(Result(candidates=bench.offers.links(["http://b.test/1", "http://c.test/1"], Purpose.PAGE, 0, (1, 0))))
     assert bench.rows("SELECT host, urls FROM hosts") == [
         ("http://a.test", 1),
         ("http://b.test", 1),
         ("http://c.test", 1),
     ]
     assert list(bench.reader.hosts_of_merges(merges)) == [2, 3]
-    bench.commit(Result(candidates=bench.offers.links(["http://c.test/1", "http://c.test/2"], 0, (1, 0))))
+    bench.commit(Result(candidates=bench.offers.links(["http://c.test/1", "http://c.test/2"], Purpose.PAGE, 0, (1, 0))))
     assert list(bench.reader.hosts_of_merges(merges + 1)) == [3]
     assert [row.target for row in bench.reader.ready(3, 9)] == ["/1", "/2"]
     bench.close()

@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.config import Config
-from crawler.model import EMBED, EMBEDDED, EXTERNAL, HEADED, LINK, REDIRECT, Candidate
+from crawler.model import EMBED, LINK, REDIRECT, Candidate, Purpose
 from crawler.rules.offers import EMBED_STEPS, Offers
 from crawler.rules.scope import Scope
 
 SEED = "http://a.test/docs/"
 VIA = (1, 0)
-PAGE, EMBEDS, READ, ASKED = "page", "embed", "external with a fragment", "external"
-STARTS = {PAGE: 0, EMBEDS: EMBEDDED, READ: EXTERNAL, ASKED: HEADED}
+PAGE, EMBEDS, READ, ASKED = Purpose.PAGE, Purpose.EMBED, Purpose.EXTERNAL_FRAGMENT, Purpose.EXTERNAL
 #: what a page links to; only the first two are in scope
 INSIDE = ["http://a.test/docs/x", "http://a.test/docs/y?z"]
 OUTSIDE = ["http://a.test/", "http://b.test/docs/"]
@@ -30,18 +29,13 @@ def offers(**options: Any) -> Offers:
     return Offers.of(config, Scope(config.scope, [SEED], config.include, config.exclude), b"k" * 16)
 
 
-def purpose(candidate: Candidate) -> str:
-    """Return what a candidate would be asked for."""
-    return max((name for name in STARTS if STARTS[name] <= candidate.depth), key=STARTS.__getitem__)
-
-
-def said(candidates: Iterable[Candidate]) -> list[tuple[str, str]]:
-    """Return what is offered and as what, in order; what waits for a seed's redirect has a question mark."""
-    return [(each.host + each.target, purpose(each) + "?" * each.doubtful) for each in candidates]
+def said(candidates: Iterable[Candidate]) -> list[tuple[str, object]]:
+    """Return what is offered and as what, in order; a page that waits for a seed's redirect is a "page?"."""
+    return [(each.host + each.target, "page?" if each.conditional else each.purpose) for each in candidates]
 
 
 def depths(candidates: Iterable[Candidate]) -> set[int]:
-    return {each.depth - STARTS[purpose(each)] for each in candidates}
+    return {each.depth for each in candidates}
 
 
 @pytest.mark.parametrize(
@@ -65,8 +59,8 @@ def depths(candidates: Iterable[Candidate]) -> set[int]:
         ({"check_external": True, "exclude": ("test",)}, []),
     ],
 )  # fmt: skip
-def test_what_the_links_of_a_page_are_offered_as(options: dict[str, Any], expected: list[tuple[str, str]]) -> None:
-    found = offers(**options).links([*INSIDE, *OUTSIDE, *SIBLING], 3, VIA)
+def test_what_the_links_of_a_page_are_offered_as(options: dict[str, Any], expected: list[tuple[str, object]]) -> None:
+    found = offers(**options).links([*INSIDE, *OUTSIDE, *SIBLING], PAGE, 3, VIA)
     assert said(found) == expected
     assert depths(found) <= {4}
     assert {(each.hop, each.redirects, each.via_host_id, each.via_seq) for each in found} <= {(LINK, 0, *VIA)}
@@ -75,45 +69,45 @@ def test_what_the_links_of_a_page_are_offered_as(options: dict[str, Any], expect
 def test_what_would_not_be_saved_is_not_offered_if_its_name_says_so() -> None:
     links = ["http://a.test/docs/a.zip", "http://a.test/docs/b.html", "http://b.test/c.zip"]
     rule = offers(reject=("zip",), check_external=True, embeds=True)
-    assert said(rule.links(links, 0, VIA)) == [(links[1], PAGE)]
-    assert said(rule.embedded(links, 0, VIA)) == [(links[1], EMBEDS)]
-    assert rule.redirect(links[0], 0, 0, VIA) == []
+    assert said(rule.links(links, PAGE, 0, VIA)) == [(links[1], PAGE)]
+    assert said(rule.embedded(links, PAGE, 0, VIA)) == [(links[1], EMBEDS)]
+    assert rule.redirect(links[0], PAGE, 0, 0, VIA) == []
 
 
 @pytest.mark.parametrize(("max_depth", "depth", "is_offered"), [(-1, 99, True), (2, 1, True), (2, 2, False)])
 def test_a_page_at_the_limit_offers_no_links_and_still_its_embeds(max_depth: int, depth: int, is_offered: bool) -> None:
     rule = offers(max_depth=max_depth, check_external=True, check_fragments=True, embeds=True)
-    assert bool(rule.links(INSIDE, depth, VIA)) == is_offered
-    assert bool(rule.pointed(OUTSIDE, depth, VIA)) == is_offered
-    assert said(rule.embedded(OUTSIDE, depth, VIA)) == [(url, EMBEDS) for url in OUTSIDE]
+    assert bool(rule.links(INSIDE, PAGE, depth, VIA)) == is_offered
+    assert bool(rule.pointed(OUTSIDE, PAGE, depth, VIA)) == is_offered
+    assert said(rule.embedded(OUTSIDE, PAGE, depth, VIA)) == [(url, EMBEDS) for url in OUTSIDE]
 
 
-@pytest.mark.parametrize("start", [EMBEDDED, EXTERNAL, HEADED])
-def test_what_is_asked_and_not_crawled_offers_no_links(start: int) -> None:
+@pytest.mark.parametrize("purpose", [EMBEDS, READ, ASKED])
+def test_what_is_asked_and_not_crawled_offers_no_links(purpose: Purpose) -> None:
     rule = offers(check_external=True, check_fragments=True, embeds=True)
-    assert rule.links(INSIDE + OUTSIDE, start + 1, VIA) == []
-    assert rule.pointed(INSIDE + OUTSIDE, start + 1, VIA) == []
+    assert rule.links(INSIDE + OUTSIDE, purpose, 1, VIA) == []
+    assert rule.pointed(INSIDE + OUTSIDE, purpose, 1, VIA) == []
 
 
 def test_an_embed_embeds_further_until_so_many_steps_from_its_page() -> None:
     rule = offers(embeds=True)
-    depth, steps = 7, []  # a page's depth does not count
-    while found := rule.embedded(["http://cdn.test/a.css"], depth, VIA):
+    purpose, depth, steps = PAGE, 7, []  # a page's depth does not count
+    while found := rule.embedded(["http://cdn.test/a.css"], purpose, depth, VIA):
         assert [each.hop for each in found] == [EMBED]
         steps += list(depths(found))
-        depth = found[0].depth
+        purpose, depth = found[0].purpose, found[0].depth
     assert steps == list(range(1, EMBED_STEPS + 1))
-    assert offers().embedded(["http://cdn.test/a.css"], 7, VIA) == []
-    assert offers(embeds=True, exclude=("cdn",)).embedded(["http://cdn.test/a.css"], 7, VIA) == []
-    assert offers(embeds=True, reject=("*.css",)).embedded(["http://cdn.test/a.css"], 7, VIA) == []
+    assert offers().embedded(["http://cdn.test/a.css"], PAGE, 7, VIA) == []
+    assert offers(embeds=True, exclude=("cdn",)).embedded(["http://cdn.test/a.css"], PAGE, 7, VIA) == []
+    assert offers(embeds=True, reject=("*.css",)).embedded(["http://cdn.test/a.css"], PAGE, 7, VIA) == []
 
 
 def test_links_with_a_fragment_that_leave_the_scope_are_read_if_fragments_are_checked_there() -> None:
     expected = [(url, READ) for url in OUTSIDE + SIBLING]
     rule = offers(check_external=True, check_fragments=True)
-    assert said(rule.pointed([*INSIDE, *OUTSIDE, *SIBLING], 0, VIA)) == expected
-    assert offers(check_external=True).pointed(OUTSIDE, 0, VIA) == []
-    assert offers(check_fragments=True).pointed(OUTSIDE, 0, VIA) == []
+    assert said(rule.pointed([*INSIDE, *OUTSIDE, *SIBLING], PAGE, 0, VIA)) == expected
+    assert offers(check_external=True).pointed(OUTSIDE, PAGE, 0, VIA) == []
+    assert offers(check_fragments=True).pointed(OUTSIDE, PAGE, 0, VIA) == []
 
 
 @pytest.mark.parametrize(
@@ -132,26 +126,26 @@ def test_links_with_a_fragment_that_leave_the_scope_are_read_if_fragments_are_ch
     ],
 )
 def test_what_the_target_of_a_pages_redirect_is_offered_as(
-    options: dict[str, Any], location: str, expected: list[str]
+    options: dict[str, Any], location: str, expected: list[object]
 ) -> None:
-    found = offers(**options).redirect(location, 2, 4, VIA)
+    found = offers(**options).redirect(location, PAGE, 2, 4, VIA)
     assert said(found) == [(location, each) for each in expected]
     assert {(each.hop, each.redirects) for each in found} <= {(REDIRECT, 5)}
     assert depths(found) <= {0, 2}
 
 
-@pytest.mark.parametrize("name", [EMBEDS, READ, ASKED])
-def test_what_is_asked_and_not_crawled_stays_so_when_it_redirects(name: str) -> None:
-    found = offers(embeds=True, check_external=True).redirect(INSIDE[0], STARTS[name] + 1, 0, VIA)
-    assert said(found) == [(INSIDE[0], name)]
+@pytest.mark.parametrize("purpose", [EMBEDS, READ, ASKED])
+def test_what_is_asked_and_not_crawled_stays_so_when_it_redirects(purpose: Purpose) -> None:
+    found = offers(embeds=True, check_external=True).redirect(INSIDE[0], purpose, 1, 0, VIA)
+    assert said(found) == [(INSIDE[0], purpose)]
 
 
 def test_the_target_of_a_seeds_redirect_that_widens_the_scope_is_a_page_without_a_question() -> None:
-    assert said(offers().redirect(SIBLING[0], 0, 0, VIA, certain=True)) == [(SIBLING[0], PAGE)]
+    assert said(offers().redirect(SIBLING[0], PAGE, 0, 0, VIA, widens=True)) == [(SIBLING[0], PAGE)]
 
 
 @pytest.mark.parametrize(
-    ("options", "url", "name", "depth", "expected"),
+    ("options", "url", "purpose", "depth", "expected"),
     [
         ({}, INSIDE[0], PAGE, 9, ""),
         ({"max_depth": 2}, INSIDE[0], PAGE, 2, ""),
@@ -170,13 +164,16 @@ def test_the_target_of_a_seeds_redirect_that_widens_the_scope_is_a_page_without_
     ],
 )
 def test_what_was_offered_once_may_not_be_wanted_any_more(
-    options: dict[str, Any], url: str, name: str, depth: int, expected: str
+    options: dict[str, Any], url: str, purpose: Purpose, depth: int, expected: str
 ) -> None:
     cut = url.index("/", len("http://"))
-    assert offers(**options).objection(url[:cut], url[cut:], STARTS[name] + depth) == expected
+    assert offers(**options).objection(url[:cut], url[cut:], purpose, depth) == expected
 
 
 @given(st.lists(st.sampled_from(INSIDE + OUTSIDE + SIBLING)), st.lists(st.sampled_from(INSIDE + OUTSIDE + SIBLING)))
 def test_a_link_is_judged_alone_whatever_stands_beside_it(some: list[str], others: list[str]) -> None:
     rule = offers(check_external=True)
-    assert rule.links(some + others, 0, VIA) == rule.links(some, 0, VIA) + rule.links(others, 0, VIA)
+    assert rule.links(some + others, PAGE, 0, VIA) == [
+        *rule.links(some, PAGE, 0, VIA),
+        *rule.links(others, PAGE, 0, VIA),
+    ]

@@ -452,7 +452,7 @@ def test_time_that_the_pump_spends_elsewhere_is_not_the_requests(open_transport:
 
 
 def test_without_its_library_the_curl_transport_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transports, "find_spec", lambda name: None)
+    monkeypatch.setattr("crawler.transports.registry.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs pycurl: pip install 'poolcrawl\[curl\]'"):
         transports.check(Config(transport="curl"))
 

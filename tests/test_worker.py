@@ -24,6 +24,7 @@ ALLOW = HostRules(1, "allow")
 class ListTransport:
     """Answers what a test put into `answers`, by target; everything else stays in flight."""
 
+    has_network = False
     asked: list[str]
     answers: dict[str, Answer]
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import resource
-from collections.abc import Container
+import sys
+from collections.abc import Container, Mapping
 from typing import Final
 
 from crawler.transports.failures import Failure
@@ -53,12 +54,19 @@ def check_headers(headers: Headers) -> None:
         )
 
 
-def is_wanted(status: int, headers: Headers, types: Container[str]) -> bool:
-    """Say whether a body is read: those of the types wanted are, those of redirects never."""
-    found = dict(reversed(headers))  # the first of repeated ones counts
-    if 300 <= status < 400 and "location" in found:
+def is_wanted(status: int, headers: Mapping[str, str], types: Container[str]) -> bool:
+    """Return whether a body is read: those of the types wanted are, those of redirects never."""
+    if 300 <= status < 400 and "location" in headers:
         return False
-    return found.get("content-type", "").partition(";")[0].strip().lower() in types
+    return headers.get("content-type", "").partition(";")[0].strip().lower() in types
+
+
+def announced_bytes(headers: Mapping[str, str]) -> int:
+    """Return how many bytes a head says its body has, -1 if it does not say."""
+    length = "" if "transfer-encoding" in headers else headers.get("content-length", "").partition(",")[0].strip()
+    if not (length.isascii() and length.isdigit()):
+        return -1
+    return int(length) if len(length) < 19 else sys.maxsize
 
 
 def too_large(max_bytes: int, how: str) -> Failure:

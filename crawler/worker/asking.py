@@ -12,7 +12,7 @@ from crawler.config import Config
 from crawler.model import Purpose, Visit
 from crawler.rules.offers import Offers
 from crawler.rules.robots import MAX_BODY_BYTES
-from crawler.transports import CSS_TYPES, PAGE_TYPES, Request
+from crawler.transports import CSS_TYPES, PAGE_TYPES, Request, headers_of
 
 if TYPE_CHECKING:
     from crawler.copy.saving import Keeper
@@ -25,6 +25,7 @@ class Asking:
         self._config = config
         self._offers = offers
         self._keeper = keeper
+        self._headers = headers_of(config)  # of every host, until the hosts' briefings have them
         self._page_types = PAGE_TYPES + CSS_TYPES if config.embeds else PAGE_TYPES
         self._embed_types = CSS_TYPES + PAGE_TYPES if config.check_fragments else CSS_TYPES
 
@@ -43,4 +44,4 @@ class Asking:
         else:
             others = self._embed_types if purpose == Purpose.EMBED else self._page_types
             types = others if self._keeper is None else self._keeper.types(visit.url, others)
-        return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types)
+        return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, method, types, self._headers)

@@ -69,15 +69,18 @@ class Exchange:
     """
 
     __slots__ = (
-        "_cap", "_enough", "_guard", "asked", "deadline", "ended", "failure", "has_network", "headers",
+        "_cap", "_enough", "_guard", "asked", "coding", "deadline", "ended", "failure", "has_network", "headers",
         "http_version", "ip", "is_complete", "is_over", "phase", "raw_head", "request", "size", "started",
         "started_at", "status", "tag", "wants_body", "wire",
     )  # fmt: skip
 
-    def __init__(self, request: Request, guard: Guard, max_body_bytes: int, deadline: float) -> None:
+    def __init__(self, request: Request, guard: Guard, max_body_bytes: int, timeout_seconds: float) -> None:
         self.request = request
         self.tag = request.tag
-        self.deadline = deadline  # monotonic; moved while the pump is busy elsewhere
+        self.started_at = clock.wall()
+        self.started = clock.monotonic()
+        self.deadline = self.started + timeout_seconds  # moved while the pump is busy elsewhere
+        self.ended = 0.0
         self.phase = "waiting"  # for people: what it was doing when its time was over
         self.has_network = True  # there is a peer, whose address matters
         self.asked = True  # something was, or may have been, sent
@@ -88,13 +91,11 @@ class Exchange:
         self.status = 0  # 0: no head came
         self.http_version = ""
         self.headers: Headers = ()
+        self.coding = ""  # of the body: all content codings, as one list
         self.raw_head: bytes | None = None
         self.wants_body = False
         self.wire: bytes | bytearray = b""
         self.size = 0  # of `wire`; of a body that is cut, as far as it was read
-        self.started_at = clock.wall()
-        self.started = clock.monotonic()
-        self.ended = 0.0
         self._guard = guard
         self._cap = max_body_bytes
         self._enough = request.cut_body_at
@@ -152,10 +153,6 @@ class Exchange:
         if not self.is_over:
             self.ended = clock.monotonic()
 
-    def header(self, name: str) -> str:
-        """Return the values of all headers of that (lower-case) name, as one list."""
-        return ", ".join([value for key, value in self.headers if key == name])
-
     def _judge(self, headers: dict[str, str]) -> None:
         check_headers(self.headers)
         request = self.request
@@ -163,6 +160,7 @@ class Exchange:
         if wanted and not request.cut_body_at and announced_bytes(headers) > self._cap:
             raise too_large(self._cap, "announced")
         if "content-encoding" in headers:
+            self.coding = ", ".join([value for name, value in self.headers if name == "content-encoding"])
             self._enough *= 2  # a coded body that has twice as many bytes has at least as many decoded
         self.wants_body = wanted
         self.is_complete = not wanted

@@ -61,18 +61,19 @@ class Guarded:
 
     def start(self, request: Request) -> None:
         """Send a request; returns at once. Its deadline runs from here on."""
-        now = clock.monotonic()
         if not request.headers:
             request = request._replace(headers=self._headers)
-        exchange = Exchange(request, self._guard, self._max_body_bytes, now + self._timeout_seconds)
+        exchange = Exchange(request, self._guard, self._max_body_bytes, self._timeout_seconds)
         exchange.has_network = self._has_network
         try:
             check_target(request.target)
         except Failure as failure:
-            self._refused.append(Answer(request.tag, failure.reason, escaped(str(failure)), asked=False, ended=now))
+            self._refused.append(
+                Answer(request.tag, failure.reason, escaped(str(failure)), asked=False, ended=exchange.started)
+            )
             return
         if not self._open:
-            self._driven_at = now
+            self._driven_at = exchange.started
         self._open[request.tag] = exchange
         if self._brings_wire:
             self._transport.begin(exchange)
@@ -192,12 +193,11 @@ class Guarded:
             MemoryError: there is none left: the process is of no more use.
         """
         wire, cut_at = exchange.wire, exchange.request.cut_body_at
-        coding = exchange.header("content-encoding")
-        if not coding:
+        if not exchange.coding:
             return bytes(wire[:cut_at] if cut_at else wire)
         self._mark.value = exchange.tag
         try:
-            return decode_body(_in_steps(wire), coding, max(self._max_body_bytes, cut_at), cut_at)
+            return decode_body(_in_steps(wire), exchange.coding, max(self._max_body_bytes, cut_at), cut_at)
         except (Failure, MemoryError):
             raise
         except Exception as error:  # a decoder's own bug costs this page alone

@@ -9,6 +9,7 @@ import re
 import resource
 import sys
 from collections.abc import Container, Mapping
+from itertools import chain
 from typing import Final
 
 from crawler.transports.failures import Failure
@@ -48,7 +49,7 @@ def check_headers(headers: Headers) -> None:
     Raises:
         Failure: bad-response.
     """
-    if len(headers) > _MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > _MAX_HEADER_CHARS:
+    if len(headers) > _MAX_HEADERS or sum(map(len, chain.from_iterable(headers))) > _MAX_HEADER_CHARS:
         raise Failure(
             "bad-response", f"more than {_MAX_HEADERS} headers, or more than {_MAX_HEADER_CHARS} bytes of them"
         )

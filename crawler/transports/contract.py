@@ -144,12 +144,12 @@ class Exchange:
         return not (self.is_complete or self.failure)
 
     def fail(self, reason: str, text: str) -> None:
-        """Say that no more will come, and why, unless all is there or a failure was said before."""
+        """Note that no more will come, and why, unless all is there or a failure was noted before."""
         if not (self.is_complete or self.failure or self.is_over):
             self.failure = Failure(reason, text)
 
     def end(self) -> None:
-        """Say that this was all. To be called last; the next `wait` returns the exchange."""
+        """Note that this was all. To be called last; the next `wait` returns the exchange."""
         if not self.is_over:
             self.ended = clock.monotonic()
 

@@ -336,6 +336,8 @@ class Answer(NamedTuple):
     started_at: float = 0.0  # Unix time
     elapsed_seconds: float = 0.0
     ended: float = 0.0  # monotonic
+    raw_head: bytes | None = None  # as received, if the request was to keep it,
+    raw_body: bytes | None = None  # and so the body: freed of chunks, in its content coding
 
     def header(self, name: str) -> str:
         """Return the first header of that (lower-case) name, or ""."""

@@ -17,7 +17,7 @@ import pytest
 
 from crawler import transports
 from crawler.config import Config
-from crawler.transports import Transport
+from crawler.transports.guarded import Guarded
 from tests.processes import descendants, left_behind, take_orphans_in
 from tests.pure import is_pure
 from tests.transports import LOOPBACK, PATIENCE_SECONDS, Open, request_threads
@@ -70,9 +70,9 @@ def _no_process_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]
 @pytest.fixture(params=["requests", "curl"])
 def open_transport(request: pytest.FixtureRequest) -> Iterator[Open]:
     """Make transports of each kind; they are closed after the test, and must leave no thread."""
-    opened: list[Transport] = []
+    opened: list[Guarded] = []
 
-    def make(capacity: int = 4, **options: Any) -> Transport:
+    def make(capacity: int = 4, **options: Any) -> Guarded:
         settings = {"timeout_seconds": PATIENCE_SECONDS, "allow_private": LOOPBACK, "transport": request.param}
         opened.append(transports.open_transport(Config(**{**settings, **options}), capacity))
         return opened[-1]

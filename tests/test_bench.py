@@ -130,7 +130,7 @@ def test_both_transports_are_measured_and_one_that_is_missing_is_named(
     small = ["--pages", "8", "--hosts", "2", "-p", "0"]
     assert main(small) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:4]] == ["requests", "curl"]
-    monkeypatch.setattr("crawler.transports.find_spec", lambda name: None)
+    monkeypatch.setattr("crawler.transports.registry.find_spec", lambda name: None)
     assert main(small) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[2].split()[:2] == ["requests", "8"]

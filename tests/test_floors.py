@@ -20,12 +20,12 @@ ROOMS = [
     "worker",
     "engine",
     "api",
-    "cli",
+    *("testing", "cli"),
     *("__init__", "__main__"),
 ]
 HEIGHT = {room: height for height, room in enumerate(ROOMS)}
 #: rooms that stand side by side: neither may know the other
-SIDE_BY_SIDE = [{"processes", "transports"}, {"frontier", "copy", "consumer"}]
+SIDE_BY_SIDE = [{"processes", "transports"}, {"frontier", "copy", "consumer"}, {"testing", "cli"}]
 #: a library → the only rooms, or modules, that may import it
 ONLY_IN = {
     "requests": {"transports"},

@@ -243,7 +243,7 @@ def test_the_ledger_of_a_running_crawl_is_refused_with_its_process(capsys: pytes
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("crawler.transports.find_spec", lambda name: None)
+    monkeypatch.setattr("crawler.transports.registry.find_spec", lambda name: None)
     said = "transport = 'curl' needs pycurl: pip install 'poolcrawl[curl]'"
     assert typed(f"{URL} --transport curl", capsys) == (2, f"poolcrawl: {said}\n")
 

@@ -46,7 +46,9 @@ def test_a_thread_stuck_in_the_resolver_is_replaced_and_its_late_result_dropped(
         stuck = ask(transport, f"http://stuck.test:{server.port}")
         assert (stuck.reason, stuck.error.split(": ")[1]) == ("timeout", "looking up the name")
         assert ask(transport, server.host, "/while").reason == ""
-        assert repr(transport) == "<RequestsTransport: 0 in flight, 0 answers, 2 threads for 1, 1 lost>"
+        assert repr(transport) == (
+            "<Guarded: 0 open, by <RequestsTransport: 0 in flight, 0 ended, 2 threads for 1, 1 lost>>"
+        )
         threads = request_threads()
         resolver.release.set()
         # one of the two ends: it is one more than there may be

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import socket
 import ssl
@@ -249,6 +250,33 @@ def test_an_old_server_is_understood(open_transport: Open) -> None:
     assert (answer.http_version, answer.body, answer.wire_size) == ("1.0", PAGE, len(PAGE))
 
 
+def test_head_and_wire_bytes_are_kept_where_they_are_wanted(open_transport: Open) -> None:
+    packed = gzip.compress(PAGE)
+    head = b"HTTP/1.1 200 Fine\r\nX-Odd:  a \r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
+    sent = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(packed), packed)
+    with Hostile(answers_with(sent)) as server:
+        transport = open_transport()
+        answers = [ask(transport, server.host, keep_raw=keep) for keep in (True, False)]
+        answers.append(ask(transport, server.host, method="HEAD", keep_raw=True))
+    assert [(answer.raw_head, answer.raw_body) for answer in answers] == [(head, packed), (None, None), (head, None)]
+    assert [answer.body for answer in answers] == [PAGE, PAGE, None]
+
+
+def test_requests_may_have_headers_of_their_own(open_transport: Open) -> None:
+    with Hostile(answers_with(response(PAGE))) as server:
+        transport = open_transport(user_agent="tester/1")
+        for number in range(4):
+            headers = (("User-Agent", f"own/{number}"), ("X-Empty", "")) if number % 2 else ()
+            ask(transport, server.host, headers=headers)
+        assert server.connections == 1
+    sent = [[line for line in head.lower().split(b"\r\n") if line[:2] in (b"us", b"x-")] for head in server.heads]
+    assert [line[0] for line in sent] == [
+        b"user-agent: " + name for name in (b"tester/1", b"own/1", b"tester/1", b"own/3")
+    ]
+    assert [line[1:] for line in sent] == [[], [sent[1][1]], [], [sent[1][1]]]
+    assert sent[1][1].rstrip() == b"x-empty:"
+
+
 # Which bodies are read, and how they are decoded
 
 WANTED = [
@@ -452,7 +480,7 @@ def test_time_that_the_pump_spends_elsewhere_is_not_the_requests(open_transport:
 
 
 def test_without_its_library_the_curl_transport_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transports, "find_spec", lambda name: None)
+    monkeypatch.setattr("crawler.transports.registry.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs pycurl: pip install 'poolcrawl\[curl\]'"):
         transports.check(Config(transport="curl"))
 
@@ -476,6 +504,18 @@ def test_the_address_that_the_socket_is_connected_to_is_checked_again(open_trans
         answer = ask(open_transport(allow_private=("0.0.0.0/32",)), f"http://0.0.0.0:{server.port}")
         assert (answer.reason, answer.asked, answer.error) == ("blocked-address", False, "not public: 127.0.0.1")
         assert server.heads == []
+
+
+def test_an_idle_connection_is_not_for_requests_that_might_not_have_made_it(open_transport: Open) -> None:
+    with Hostile(answers_with(response(PAGE))) as server:
+        transport = open_transport(allow_private=())
+        answers = [ask(transport, server.host, f"/{n}", named=named) for n, named in enumerate((True, False, True))]
+        assert [(answer.reason, answer.asked) for answer in answers] == [
+            ("", True),
+            ("blocked-address", False),
+            ("", True),
+        ]
+        assert server.targets == [b"/0", b"/2"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pytest
 
 from crawler import Config, crawl
 from crawler.model import REASONS, Answer
-from crawler.transports import Request, open_transport
+from crawler.transports import Request
 from tests.webgraph import CHAIN, NO_ROBOTS, Web, WebServer, WebTransport
 
 ROOT = Path(__file__).parent.parent
@@ -177,9 +177,7 @@ def test_the_computed_crawl_is_that_of_a_naive_walk(seed: int, max_depth: int) -
 def transport(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> WebTransport:
     monkeypatch.setenv("WEBGRAPH", json.dumps({"seed": 1}))
     monkeypatch.setenv("WEBGRAPH_LOG", str(tmp_path / "log"))
-    made = open_transport(Config(transport="tests.webgraph:WebTransport"), 8)
-    assert isinstance(made, WebTransport)
-    return made
+    return WebTransport(Config(), 8)
 
 
 def one(transport: WebTransport, host: str, target: str) -> Answer:

@@ -27,6 +27,7 @@ ROBOTS = Visit(1, ROBOTS_SEQ, 99, HOST, "/robots.txt", "P", Purpose.ROBOTS, 0, 0
 class ListTransport:
     """Answers what a test put into `answers`, by target; everything else stays in flight."""
 
+    has_network = False
     asked: list[str]
     headers: list[tuple[tuple[str, str], ...]]
     answers: dict[str, Answer]

@@ -381,6 +381,8 @@ class WebTransport:
     file, so it holds across processes, and after they were killed. Without a file, each transport counts for itself.
     """
 
+    has_network = False
+
     def __init__(self, config: Config, capacity: int) -> None:
         self.capacity = capacity
         self._timeout_seconds = config.timeout_seconds

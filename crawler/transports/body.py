@@ -1,7 +1,7 @@
-"""Reading a body: streamed, decoded in steps, never more of it in memory than the cap and one step.
+"""Decoding a body: in steps, never more of it in memory than the cap and one step.
 
-A chain of generators, `wire → decoder → … → read_body`, each pulling from the one before, so that nothing is
-inflated before the step before it was counted. Knows no socket and no deadline (the socket is shut down under it).
+A chain of generators, `wire → decoder → … → decode_body`, each pulling from the one before, so that nothing is
+inflated before the step before it was counted. Knows no transport; runs in the pump's thread.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from io import BytesIO
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from crawler.transports.failures import Failure, describe
 from crawler.transports.limits import too_large
-
-if TYPE_CHECKING:
-    from urllib3.response import HTTPResponse
 
 STEP_BYTES: Final = 65_536
 _ZSTD_FEED_BYTES: Final = 64  # four bytes may stand for a block of 128 KiB: at most 2 MiB come out of a feed
@@ -25,38 +22,6 @@ _ZSTD_WINDOW_BYTES: Final = 8 << 20  # RFC 9659: the largest that the coding may
 _MAX_CODINGS: Final = 5  # as in urllib3; nobody means more
 
 _Chunks = Iterator[bytes]
-
-
-def read_body(raw: HTTPResponse, max_body_bytes: int, cut_at: int = 0) -> tuple[bytes, int]:
-    """Read a response's body.
-
-    Args:
-        max_body_bytes: the most that it may have, both as transferred and decoded.
-        cut_at: > 0: return so many decoded bytes of a larger body, instead of failing.
-
-    Returns:
-        The decoded body, and its size as transferred (of a body that was cut: as far as it was read). A body in an
-        unknown coding comes as it is.
-
-    Raises:
-        Failure: it is larger, or does not decompress, or is not whole.
-        Exception: what urllib3 raises when the connection or the chunks end early.
-    """
-    cap = max(max_body_bytes, cut_at)
-    if not cut_at and (raw.length_remaining or 0) > cap:
-        raise too_large(cap, "announced")
-    size = 0
-
-    def chunks() -> _Chunks:
-        nonlocal size
-        for chunk in raw.stream(STEP_BYTES, decode_content=False):
-            size += len(chunk)
-            yield chunk  # first: it may be all that a body to be cut needs
-            if size > cap:
-                raise too_large(cap, "transferred")
-
-    body = decode_body(chunks(), raw.headers.get("content-encoding", ""), cap, cut_at)
-    return body, size
 
 
 def decode_body(chunks: _Chunks, content_encoding: str, cap: int, cut_at: int = 0) -> bytes:

@@ -1,16 +1,16 @@
 """The fast transport: libcurl, by way of pycurl; hundreds of transfers in the pump's own thread.
 
-    pump's thread   start(request) ─► a `Transfer` joins the CurlMulti
+    pump's thread   begin(exchange) ─► a `Transfer` joins the CurlMulti
                     wait(): epoll ─► socket_action: libcurl sends, receives, calls the `Transfer`
-                            info_read ─► answers
+                            info_read ─► exchanges that have ended
+                    cancel(tag) ─► its transfer leaves the CurlMulti
 
 Lives in a worker process; no thread but the resolver's, no queue: transfers move only inside `wait`, and what has
 ended is returned by it. HTTP/1.1, and over TLS HTTP/2, with several requests to a host on one connection.
 
-libcurl keeps the total deadline, connections, DNS and TLS; it decodes nothing (what is transferred is counted, and
-inflated in steps under the cap, by `body`), follows nothing, and reads no environment, netrc or cookie. The guard is
-asked about each address that libcurl is about to connect to, and about the peer before a request is sent. Raises
-nothing for what a server did. `pycurl` is imported here and in `transfer` only.
+libcurl does connections, DNS and TLS; it decodes nothing, follows nothing, and reads no environment, netrc or cookie.
+The guard is asked about each address that libcurl is about to connect to, and about the peer before a request is sent.
+Raises nothing for what a server did. `pycurl` is imported here and in `transfer` only.
 """
 
 from __future__ import annotations
@@ -23,15 +23,11 @@ import pycurl
 
 from crawler import clock
 from crawler.config import Config
-from crawler.model import Answer
-from crawler.transports import Request, request_headers
-from crawler.transports.body import accepted_codings
-from crawler.transports.failures import Failure, escaped
-from crawler.transports.guard import Guard
+from crawler.transports.contract import Exchange
 from crawler.transports.limits import most_connections
 from crawler.transports.transfer import Drain, Transfer
 
-_STALLED_SECONDS: Final = 0.25  # the pump was away for longer than this: its transfers get the time back
+_STALLED_SECONDS: Final = 0.25  # nothing moved for longer than this: what is being connected gets the time back
 _EVENTS: Final = {
     pycurl.POLL_NONE: 0,
     pycurl.POLL_IN: select.POLLIN,
@@ -49,19 +45,9 @@ class CurlTransport:
     """Up to `capacity` transfers in one CurlMulti. See the module's text."""
 
     def __init__(self, config: Config, capacity: int) -> None:
-        """Make a transport; connections come with the requests.
-
-        Raises:
-            UsageError: `allow_private` or `headers` cannot be used.
-        """
+        """Make a transport; connections come with the requests."""
         self.capacity = capacity
-        self._config = config
-        self._guard = Guard(config.allow_private)
-        headers = request_headers(config, accepted_codings())
-        # "Name;" is libcurl's way to say that a header is to be sent without a value.
-        self._headers = [
-            (f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in headers.items()
-        ]
+        self._timeout_seconds = config.timeout_seconds
         self._multi = multi = pycurl.CurlMulti()
         multi.setopt(pycurl.M_MAXCONNECTS, most_connections(capacity))
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
@@ -74,46 +60,43 @@ class CurlTransport:
         self._idle: list[Transfer] = []
         self._fds: set[int] = set()
         self._draining: list[Drain] = []  # until when a body that nobody wants may take
-        self._answers: list[Answer] = []  # of requests that could not even be sent
         self._driven_at = 0.0
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<CurlTransport: {len(self._flying)} in flight, {len(self._answers)} answers, {len(self._idle)} idle>"
+        return f"<CurlTransport: {len(self._flying)} in flight, {len(self._idle)} idle>"
 
-    def start(self, request: Request) -> None:
+    def begin(self, exchange: Exchange) -> None:
         """Send a request; returns at once, and nothing moves before `wait`."""
-        transfer = (
-            self._idle.pop() if self._idle else Transfer(self._config, self._guard, self._headers, self._draining)
-        )
-        try:
-            transfer.begin(request, self._config.timeout_seconds)
-        except Failure as failure:
-            self._idle.append(transfer)
-            self._answers.append(
-                Answer(request.tag, failure.reason, escaped(str(failure)), asked=False, ended=clock.monotonic())
-            )
-            return
+        transfer = self._idle.pop() if self._idle else Transfer(self._timeout_seconds, self._draining)
+        transfer.begin(exchange)
         if not self._flying:
             self._driven_at = clock.monotonic()
         self._flying[transfer.curl] = transfer
         self._multi.add_handle(transfer.curl)
 
-    def wait(self, seconds: float) -> list[Answer]:
+    def wait(self, seconds: float) -> list[Exchange]:
         """Move all transfers; return what has ended, waiting at most so long for the first."""
         if self._closed:
             return []
         now = clock.monotonic()
         until = now + seconds
-        self._give_back_time(now - self._driven_at)
-        answers, self._answers = self._answers, []
+        self._give_back_time(now)
+        ended: list[Exchange] = []
         while True:
-            self._drive(now if answers else until)
-            self._collect(answers)
+            self._drive(until)
+            self._collect(ended)
             now = clock.monotonic()
-            if answers or now >= until:
+            if ended or now >= until:
                 self._driven_at = now
-                return answers
+                return ended
+
+    def cancel(self, tag: int) -> None:
+        """End a transfer, and its connection if no other is on it."""
+        for transfer in self._flying.values():
+            if transfer.exchange.tag == tag:
+                self._end(transfer.curl, 0, "")
+                return
 
     def close(self) -> None:
         """End everything in flight without an answer and free all sockets."""
@@ -128,11 +111,11 @@ class CurlTransport:
         if hasattr(self._poll, "close"):
             self._poll.close()
 
-    def _give_back_time(self, seconds: float) -> None:
-        """Make up for the time that the pump spent elsewhere: a page that takes long to parse costs no other page."""
-        if seconds > _STALLED_SECONDS:
+    def _give_back_time(self, now: float) -> None:
+        """Make up for the time in which nobody drove the transfers: it was not their hosts' fault."""
+        if now - self._driven_at > _STALLED_SECONDS:
             for transfer in self._flying.values():
-                transfer.allow(transfer.timeout_seconds + seconds)
+                transfer.allow(transfer.exchange.deadline - transfer.exchange.started)
 
     def _drive(self, until: float) -> None:
         """Let libcurl do what it can do now, after waiting for that as long as the clock says."""
@@ -144,21 +127,21 @@ class CurlTransport:
             self._timer_at = 0.0
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
-    def _collect(self, answers: list[Answer]) -> None:
+    def _collect(self, ended: list[Exchange]) -> None:
         """Take what has ended out of the multi."""
         _, whole, failed = self._multi.info_read()
-        answers += [self._end(curl, 0, "") for curl in whole]
-        answers += [self._end(curl, code, text) for curl, code, text in failed]
+        ended += [self._end(curl, 0, "") for curl in whole]
+        ended += [self._end(curl, code, text) for curl, code, text in failed]
         while self._draining and self._draining[0][0] <= clock.monotonic():
-            transfer = self._draining.pop(0)[1]
-            if transfer.curl in self._flying and transfer.is_cut:
-                answers.append(self._end(transfer.curl, 0, ""))
+            _, transfer, exchange = self._draining.pop(0)
+            if transfer.curl in self._flying and transfer.exchange is exchange:
+                ended.append(self._end(transfer.curl, 0, ""))
 
-    def _end(self, curl: pycurl.Curl, code: int, text: str) -> Answer:
+    def _end(self, curl: pycurl.Curl, code: int, text: str) -> Exchange:
         transfer = self._flying.pop(curl)
         self._multi.remove_handle(curl)
         self._idle.append(transfer)
-        return transfer.answer(code, text)
+        return transfer.end(code, text)
 
     def _on_socket(self, event: int, fd: int, *_: object) -> None:
         """Watch a socket as libcurl wants it watched."""

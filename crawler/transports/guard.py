@@ -59,7 +59,7 @@ _Address = IPv4Address | IPv6Address
 
 
 class Guard:
-    """Says whether an address may be connected to."""
+    """Knows which addresses may be connected to."""
 
     def __init__(self, allow_private: Sequence[str]) -> None:
         """Allow these networks besides the public addresses.
@@ -74,7 +74,7 @@ class Guard:
         self._is_permitted = lru_cache(_REMEMBERED)(self._judge)
 
     def permits(self, address: str, named: bool) -> bool:
-        """Say whether a socket may be connected to this address.
+        """Return whether a socket may be connected to this address.
 
         Args:
             address: as in a socket's address, a scope id ("fe80::1%eth0") included.

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import resource
-from collections.abc import Container
+import sys
+from collections.abc import Container, Mapping
+from itertools import chain
 from typing import Final
 
 from crawler.rules import mime
@@ -48,18 +50,25 @@ def check_headers(headers: Headers) -> None:
     Raises:
         Failure: bad-response.
     """
-    if len(headers) > _MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > _MAX_HEADER_CHARS:
+    if len(headers) > _MAX_HEADERS or sum(map(len, chain.from_iterable(headers))) > _MAX_HEADER_CHARS:
         raise Failure(
             "bad-response", f"more than {_MAX_HEADERS} headers, or more than {_MAX_HEADER_CHARS} bytes of them"
         )
 
 
-def is_wanted(status: int, headers: Headers, types: Container[str]) -> bool:
-    """Say whether a body is read: those of the types wanted are, those of redirects never."""
-    found = dict(reversed(headers))  # the first of repeated ones counts
-    if 300 <= status < 400 and "location" in found:
+def is_wanted(status: int, headers: Mapping[str, str], types: Container[str]) -> bool:
+    """Return whether a body is read: those of the types wanted are, those of redirects never."""
+    if 300 <= status < 400 and "location" in headers:
         return False
-    return mime.essence(found.get("content-type", "")) in types
+    return mime.essence(headers.get("content-type", "")) in types
+
+
+def announced_bytes(headers: Mapping[str, str]) -> int:
+    """Return how many bytes a head says its body has, -1 if it does not say."""
+    length = "" if "transfer-encoding" in headers else headers.get("content-length", "").partition(",")[0].strip()
+    if not (length.isascii() and length.isdigit()):
+        return -1
+    return int(length) if len(length) < 19 else sys.maxsize
 
 
 def too_large(max_bytes: int, how: str) -> Failure:

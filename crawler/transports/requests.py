@@ -1,15 +1,15 @@
-"""The default transport: `requests` in threads, with a deadline over the whole of each request.
+"""The default transport: `requests` in threads.
 
-    pump's thread       start(request) ─► orders ─► thread: adapter.send, read body ─► answers ─► wait() ─► pump
-                        wait(): a flight past its deadline is answered "timeout" here, and its socket shut down,
-                                which ends its thread's call at once; what the thread brings later is dropped
+    pump's thread       begin(exchange) ─► orders ─► thread: adapter.send, read body ─► ended ─► wait() ─► wrapper
+                        cancel(tag): its flight's socket is shut down, which ends its thread's call at once; what the
+                                     thread brings later is dropped
 
-Lives in a worker process; `start`, `wait` and `close` are called by one thread, the pump's. `orders` is filled by
-`start`, emptied by the threads, bounded by the pump (it starts at most `capacity` requests), and ends with a None for
-each thread. `answers` is filled by the threads and by `wait`, emptied by `wait`, bounded by the flights. Threads are
-hired when there is an order and none is spare, up to `capacity`. One that is stuck where no socket can be shut down
-(in the resolver) counts as lost when its flight is overdue, and another may be hired for it, up to twice `capacity`
-in all. No thread ever works for two flights, none touches what the condition `_changed` guards without holding it.
+Lives in a worker process; `begin`, `wait`, `cancel` and `close` are called by one thread, the pump's. `orders` is
+filled by `begin`, emptied by the threads, bounded by the pump (it starts at most `capacity` requests), and ends with a
+None for each thread. `ended` is filled by the threads, emptied by `wait`, bounded by the flights. Threads are hired
+when there is an order and none is spare, up to `capacity`. One that is stuck where no socket can be shut down (in the
+resolver) counts as lost when its flight is cancelled, and another may be hired for it, up to twice `capacity` in all.
+No thread ever works for two flights, none touches what the condition `_changed` guards without holding it.
 
 Not `Session.send`: it reads a redirect's body whole even when it is told not to follow it, and costs more than the
 request. The session only says which adapter sends, and all goes through `HTTPAdapter.send`, which `responses` and the
@@ -23,11 +23,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import math
 import queue
 import socket
 import ssl
 import threading
+from functools import lru_cache
 from typing import Any, Final
 
 import certifi
@@ -38,23 +38,14 @@ from requests.structures import CaseInsensitiveDict
 
 from crawler import clock
 from crawler.config import Config
-from crawler.model import Answer
-from crawler.transports import Request, request_headers
-from crawler.transports.body import accepted_codings, read_body
+from crawler.transports.body import STEP_BYTES
+from crawler.transports.contract import Exchange
 from crawler.transports.failures import Row, explain
-from crawler.transports.guard import Guard
-from crawler.transports.limits import (
-    DRAIN_SECONDS,
-    MAX_DRAIN_BYTES,
-    Headers,
-    check_headers,
-    check_target,
-    is_wanted,
-    most_connections,
-)
+from crawler.transports.limits import DRAIN_SECONDS, MAX_DRAIN_BYTES, Headers, most_connections
 from crawler.transports.wire import Flight, Pools, board, current
 
 _CLOSE_SECONDS: Final = 1.0
+_HEADERS_REMEMBERED: Final = 256  # hosts may have headers of their own
 
 # What an exception means: the first row that any link of its chain fits. The order matters: RemoteDisconnected is also
 # a BadStatusLine, an SSLError is also an OSError; requests' own say something only where nothing inside them does (a
@@ -92,7 +83,9 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:
         """Return the host's pool, found without parsing the URL again."""
-        return self._pools.of(current().request.host)
+        flight = current()
+        flight.on_network = True
+        return self._pools.of(flight.exchange.request.host)
 
     def cert_verify(self, *_: Any) -> None:
         """Do nothing: our connections verify by a context of their own, always."""
@@ -122,23 +115,16 @@ class RequestsTransport:
     """Up to `capacity` requests in flight, a thread for each. See the module's text."""
 
     def __init__(self, config: Config, capacity: int) -> None:
-        """Make a transport; threads and connections come with the requests.
-
-        Raises:
-            UsageError: `allow_private` or `headers` cannot be used.
-        """
+        """Make a transport; threads and connections come with the requests."""
         self.capacity = capacity
-        self._config = config
-        self._guard = Guard(config.allow_private)
-        self._headers = CaseInsensitiveDict(request_headers(config, accepted_codings()))
         adapter = _Adapter(Pools(most_connections(capacity), capacity, certifi.where()))
         self._session = requests.Session()
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         self._orders: queue.SimpleQueue[Flight | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
-        self._flights: dict[Flight, None] = {}  # started and not answered, in the order of their deadlines
-        self._answers: list[Answer] = []
+        self._flights: dict[int, Flight] = {}  # by tag: begun and not ended
+        self._ended: list[Exchange] = []
         self._threads: set[threading.Thread] = set()
         self._spare = 0  # threads without an order; below 0: orders without a thread
         self._lost = 0
@@ -146,34 +132,38 @@ class RequestsTransport:
 
     def __repr__(self) -> str:
         return (
-            f"<RequestsTransport: {len(self._flights)} in flight, {len(self._answers)} answers, "
+            f"<RequestsTransport: {len(self._flights)} in flight, {len(self._ended)} ended, "
             f"{len(self._threads)} threads for {self.capacity}, {self._lost} lost>"
         )
 
-    def start(self, request: Request) -> None:
-        """Send a request; returns at once.
-
-        Limits: its deadline runs from here on, also while it waits because `capacity` others are in flight.
-        """
-        flight = Flight(request, self._guard, self._config.timeout_seconds)
+    def begin(self, exchange: Exchange) -> None:
+        """Send a request; returns at once. It waits while `capacity` others are in flight."""
+        flight = Flight(exchange)
         with self._changed:
-            self._flights[flight] = None
+            self._flights[exchange.tag] = flight
             self._spare -= 1
             self._hire_if_short()
         self._orders.put(flight)
 
-    def wait(self, seconds: float) -> list[Answer]:
-        """Return what has been answered since, waiting at most so long for the first; ends what is overdue."""
-        until = clock.monotonic() + seconds
+    def wait(self, seconds: float) -> list[Exchange]:
+        """Return what has ended since, waiting at most so long for the first."""
         with self._changed:
-            while True:
-                now = clock.monotonic()
-                next_deadline = self._end_overdue(now)
-                if self._answers or now >= until:
-                    break
-                self._changed.wait(min(until, next_deadline) - now)
-            answers, self._answers = self._answers, []
-        return answers
+            if not self._ended and seconds > 0:
+                self._changed.wait(seconds)
+            ended, self._ended = self._ended, []
+        return ended
+
+    def cancel(self, tag: int) -> None:
+        """End an exchange: shut its socket down, and hire another thread if its own is stuck."""
+        with self._changed:
+            flight = self._flights.pop(tag, None)
+            if flight is None:
+                return
+            flight.end()
+            if flight.boarded:
+                flight.lost = True
+                self._lost += 1
+                self._hire_if_short()
 
     def close(self) -> None:
         """End everything in flight without an answer and free all sockets and threads.
@@ -184,8 +174,8 @@ class RequestsTransport:
             self._closed = True
             flights, self._flights = self._flights, {}
             threads = list(self._threads)
-            self._answers.clear()
-        for flight in flights:
+            self._ended.clear()
+        for flight in flights.values():
             flight.end()
         for _ in threads:
             self._orders.put(None)
@@ -193,24 +183,6 @@ class RequestsTransport:
         until = clock.monotonic() + _CLOSE_SECONDS
         for thread in threads:
             thread.join(max(0.0, until - clock.monotonic()))
-
-    def _end_overdue(self, now: float) -> float:
-        """Answer for what is past its deadline and return the next deadline. Called with `_changed` held."""
-        while self._flights:
-            flight = next(iter(self._flights))
-            if flight.deadline > now:
-                return flight.deadline
-            del self._flights[flight]
-            flight.end()
-            self._answers.append(_answer(flight, "timeout", self._describe_timeout(flight), asked=True))
-            if flight.boarded:
-                flight.lost = True
-                self._lost += 1
-                self._hire_if_short()
-        return math.inf
-
-    def _describe_timeout(self, flight: Flight) -> str:
-        return f"no whole answer within {self._config.timeout_seconds:g} s: {flight.phase}"
 
     def _hire_if_short(self) -> None:
         """Start a thread if an order has none. Called with `_changed` held."""
@@ -224,19 +196,20 @@ class RequestsTransport:
     def _serve(self) -> None:
         """Take orders until there is no more need: the body of a thread."""
         while (flight := self._orders.get()) is not None:
-            if not self._land(flight, self._fly(flight)):
+            self._fly(flight)
+            if not self._land(flight):
                 return
         with self._changed:
             self._threads.discard(threading.current_thread())
 
-    def _land(self, flight: Flight, answer: Answer) -> bool:
-        """Hand in an answer, if nobody answered before, and say whether this thread is still needed."""
+    def _land(self, flight: Flight) -> bool:
+        """Hand in an exchange, unless it was cancelled, and return whether this thread is still needed."""
+        exchange = flight.exchange
+        exchange.end()
         with self._changed:
-            if flight in self._flights:
-                del self._flights[flight]
-                if answer.reason == "timeout":  # the socket's own, a moment before ours
-                    answer = answer._replace(error=self._describe_timeout(flight))
-                self._answers.append(answer)
+            if self._flights.get(exchange.tag) is flight:
+                del self._flights[exchange.tag]
+                self._ended.append(exchange)
                 self._changed.notify()
             self._lost -= flight.lost
             needed = not self._closed and len(self._threads) - self._lost <= self.capacity
@@ -246,18 +219,16 @@ class RequestsTransport:
                 self._threads.discard(threading.current_thread())
             return needed
 
-    def _fly(self, flight: Flight) -> Answer:
+    def _fly(self, flight: Flight) -> None:
         board(flight)
         try:
             flight.remaining_seconds()
-            return self._receive(flight, self._send(flight))
+            self._receive(flight, self._send(flight))
         except Exception as error:
-            return _answer(flight, *explain(error, _ROWS), asked=flight.asked)
+            _fail(flight.exchange, error)
 
     def _send(self, flight: Flight) -> Any:
         """Return the raw response, with its body unread."""
-        check_target(flight.request.target)
-        flight.asked = True
         try:
             return self._send_once(flight)
         except Exception as error:
@@ -269,58 +240,51 @@ class RequestsTransport:
         return self._send_once(flight)
 
     def _send_once(self, flight: Flight) -> Any:
+        request = flight.exchange.request
         prepared = requests.PreparedRequest()  # filled in by hand: preparing would rewrite the URL, and take longer
-        prepared.method = flight.request.method
-        prepared.url = flight.request.host + flight.request.target
-        prepared.headers = self._headers  # urllib3 sends a copy
+        prepared.method = request.method
+        prepared.url = request.host + request.target
+        prepared.headers = _sendable(request.headers)
         adapter = self._session.get_adapter(prepared.url)
-        return adapter.send(prepared, stream=True, timeout=flight.remaining_seconds()).raw
+        raw = adapter.send(prepared, stream=True, timeout=flight.remaining_seconds()).raw
+        if not flight.on_network:
+            flight.exchange.has_network = False  # `send` was replaced: a mock
+        return raw
 
-    def _receive(self, flight: Flight, raw: Any) -> Answer:
-        reason = error = ""
-        headers: Headers = ()
-        body = wire_size = None
+    def _receive(self, flight: Flight, raw: Any) -> None:
+        exchange = flight.exchange
         try:
-            headers = _headers(raw)
-            flight.phase = "reading the body"
-            request = flight.request
-            is_head = request.method == "HEAD"
-            if not is_head and (request.wants_any or is_wanted(raw.status, headers, request.types)):
-                body, wire_size = read_body(raw, self._config.max_body_bytes, request.cut_body_at)
-            else:
+            version = f"{raw.version // 10}.{raw.version % 10}" if raw.version else ""
+            if exchange.take_head(raw.status, version, _headers(raw), _raw_head(exchange, raw)):
+                for data in raw.stream(STEP_BYTES, decode_content=False):
+                    if not exchange.take(data):
+                        break
+            elif exchange.is_complete:
                 _drain(flight, raw)
-        except Exception as failure:
-            reason, error = explain(failure, _ROWS)
+        except Exception as error:
+            _fail(exchange, error)
         raw.close()  # of no effect on a body that was read to its end: its connection is in the pool again
         raw.release_conn()
-        return _answer(flight, reason, error)._replace(
-            status=raw.status,
-            http_version=f"{raw.version // 10}.{raw.version % 10}" if raw.version else "",
-            headers=headers,
-            body=body,
-            wire_size=wire_size,
-        )
 
 
-def _answer(flight: Flight, reason: str, error: str, asked: bool = True) -> Answer:
-    now = clock.monotonic()
-    return Answer(
-        tag=flight.request.tag,
-        reason=reason,
-        error=error,
-        asked=asked,
-        ip=flight.ip,
-        started_at=flight.started_at,
-        elapsed_seconds=now - flight.started,
-        ended=now,
-    )
+def _fail(exchange: Exchange, error: Exception) -> None:
+    exchange.fail(*explain(error, _ROWS))
+
+
+@lru_cache(_HEADERS_REMEMBERED)
+def _sendable(headers: Headers) -> CaseInsensitiveDict[str]:
+    """Return headers as requests wants them. Made once for all requests that share them: urllib3 sends a copy."""
+    return CaseInsensitiveDict(headers)
 
 
 def _headers(raw: Any) -> Headers:
     """Return the headers as received, names in lower case, repeated ones kept."""
-    headers = tuple((name.lower(), str(value)) for name, value in raw.headers.iteritems())
-    check_headers(headers)
-    return headers
+    return tuple((name.lower(), str(value)) for name, value in raw.headers.iteritems())
+
+
+def _raw_head(exchange: Exchange, raw: Any) -> bytes | None:
+    """Return the head as it came, if it is wanted; a mock has none."""
+    return getattr(raw._original_response, "raw_head", None) if exchange.request.keep_raw else None
 
 
 def _drain(flight: Flight, raw: Any) -> None:

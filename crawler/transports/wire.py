@@ -32,9 +32,8 @@ from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
 from crawler import clock
-from crawler.transports import Request
+from crawler.transports.contract import Exchange
 from crawler.transports.failures import Failure, describe
-from crawler.transports.guard import Guard
 
 _MAX_ADDRESSES: Final = 8  # of a name, tried in the resolver's order
 _HARMLESS: Final = (MultipartInvariantViolationDefect, StartBoundaryNotFoundDefect)  # multipart bodies are not parsed
@@ -43,19 +42,14 @@ _thread = threading.local()
 
 
 class Flight:
-    """One request on its way. Made by the pump's thread, flown by a thread of the transport."""
+    """An exchange on its way. Made by the pump's thread, flown by a thread of the transport."""
 
-    def __init__(self, request: Request, guard: Guard, timeout_seconds: float) -> None:
-        self.request = request
-        self.guard = guard
-        self.deadline = clock.monotonic() + timeout_seconds
-        self.started_at = clock.wall()
-        self.started = clock.monotonic()
-        self.phase = "waiting for a thread"  # for people
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        exchange.phase = "waiting for a thread"
         self.boarded = False  # a thread has taken it
-        self.lost = False  # its thread is still with it, after it was answered without it
-        self.asked = False  # something was, or may have been, sent
-        self.ip = ""
+        self.lost = False  # its thread is still with it, after it was cancelled
+        self.on_network = False  # it came to our connections: no mock answered it
         self.reused = False  # the connection served a request before
         self.heard = False  # a status line came
         self.fresh_only = False  # no connection that was idle
@@ -69,9 +63,9 @@ class Flight:
         Raises:
             TimeoutError: there is none.
         """
-        left = self.deadline - clock.monotonic()
+        left = self.exchange.deadline - clock.monotonic()
         if self._ended or left <= 0:
-            raise TimeoutError(f"no time left while {self.phase}")
+            raise TimeoutError(f"no time left while {self.exchange.phase}")
         return left
 
     def adopt(self, sock: socket.socket) -> None:
@@ -82,7 +76,7 @@ class Flight:
         """
         with self._lock:
             if self._ended:
-                raise TimeoutError(f"ended while {self.phase}")
+                raise TimeoutError(f"ended while {self.exchange.phase}")
             self._socket = sock
 
     def let_go(self) -> None:
@@ -108,8 +102,7 @@ class Flight:
 
 def board(flight: Flight) -> None:
     """Make this the current flight of this thread, until the next one."""
-    flight.started_at = clock.wall()
-    flight.started = clock.monotonic()
+    flight.exchange.start_clock()
     flight.boarded = True
     _thread.flight = flight
 
@@ -120,10 +113,30 @@ def current() -> Flight:
     return flight
 
 
+class _Recorder:
+    """Hands on the lines of a head, and keeps them."""
+
+    def __init__(self, file: Any) -> None:
+        self.lines: list[bytes] = []
+        self._file = file
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._file.readline(limit)
+        self.lines.append(line)
+        return line
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class _Response(http.client.HTTPResponse):
     """The standard library's, with the gaps closed that a hostile server can get through."""
 
+    raw_head: bytes | None = None  # as it came, where it is to be kept
+
     def _read_status(self) -> tuple[str, int, str]:
+        if isinstance(self.fp, _Recorder):
+            self.fp.lines.clear()  # of an interim response
         version, status, reason = super()._read_status()  # type: ignore[misc]
         current().heard = True
         # The caller skips a 100 with its headers, but would take a 103 for the answer.
@@ -131,11 +144,23 @@ class _Response(http.client.HTTPResponse):
         return version, 100 if interim else status, reason
 
     def begin(self, *args: Any, **options: Any) -> None:
-        super().begin(*args, **options)
+        if current().exchange.request.keep_raw:
+            self._begin_recorded(*args, **options)
+        else:
+            super().begin(*args, **options)
         defects = [type(defect).__name__ for defect in self.msg.defects if not isinstance(defect, _HARMLESS)]
         if defects:
             # Only logged by urllib3, while all headers after the bad line are lost, Content-Length among them.
             raise http.client.HTTPException(f"malformed header: {', '.join(defects)}")
+
+    def _begin_recorded(self, *args: Any, **options: Any) -> None:
+        file: Any = self.fp
+        recorder: Any = _Recorder(file)
+        self.fp = recorder
+        super().begin(*args, **options)
+        self.raw_head = b"".join(recorder.lines)
+        if self.fp is recorder:  # a response that can have no body closes its file at once
+            self.fp = file
 
     def _safe_read(self, amt: int) -> bytes:
         if amt < 0:  # a chunk of size -1 would be read until the connection ends, into one string
@@ -153,14 +178,14 @@ class PlainConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         flight = current()
         sock = _connect(flight, self._dns_host, self.port)
-        self.peer = flight.ip
+        self.peer = flight.exchange.ip
         return sock
 
     def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:
         """Begin a request. `url` was quoted anew on its way here, so the flight's target goes out instead."""
         flight = current()
-        flight.phase = "waiting for the answer"
-        super().putrequest(method, flight.request.target, skip_host, skip_accept_encoding)
+        flight.exchange.phase = "waiting for the answer"
+        super().putrequest(method, flight.exchange.request.target, skip_host, skip_accept_encoding)
 
 
 class TlsConnection(PlainConnection):
@@ -176,7 +201,7 @@ class TlsConnection(PlainConnection):
         """Connect and shake hands."""
         flight = current()
         plain = self._new_conn()
-        flight.phase = "shaking hands"
+        flight.exchange.phase = "shaking hands"
         try:
             self.sock = tls = self._context().wrap_socket(
                 plain, server_hostname=self.host, do_handshake_on_connect=False
@@ -203,7 +228,9 @@ class _Pool(HTTPConnectionPool):
         flight.reused = not conn.is_closed
         if flight.reused:
             flight.adopt(conn.sock)
-            flight.ip = conn.peer
+            flight.exchange.ip = conn.peer
+            if not flight.exchange.permits(conn.peer):
+                raise _blocked(flight, conn.peer)
         else:
             conn.connect()
 
@@ -264,10 +291,10 @@ class Pools:
 def _connect(flight: Flight, host: str, port: int) -> socket.socket:
     """Connect to the first address of a host that the guard permits and that answers."""
     addresses = _look_up(flight, host, port)
-    permitted = [entry for entry in addresses if flight.guard.permits(entry[1][0], flight.request.named)]
+    permitted = [entry for entry in addresses if flight.exchange.permits(entry[1][0])]
     if not permitted:
         raise _blocked(flight, ", ".join(address[0] for _, address in addresses))
-    flight.phase = "connecting"
+    flight.exchange.phase = "connecting"
     permitted = permitted[:_MAX_ADDRESSES]
     failed = OSError("no address")
     for tried, (family, address) in enumerate(permitted):
@@ -282,12 +309,12 @@ def _connect(flight: Flight, host: str, port: int) -> socket.socket:
 
 
 def _blocked(flight: Flight, found: str) -> Failure:
-    flight.asked = False
+    flight.exchange.asked = False
     return Failure("blocked-address", f"not public: {found}")
 
 
 def _look_up(flight: Flight, host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
-    flight.phase = "looking up the name"
+    flight.exchange.phase = "looking up the name"
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a label is empty or too long
@@ -303,12 +330,12 @@ def _dial(flight: Flight, family: socket.AddressFamily, address: tuple[Any, ...]
         flight.adopt(sock)
         sock.connect(address)
         peer = str(sock.getpeername()[0])
-        if not flight.guard.permits(peer, flight.request.named):
+        if not flight.exchange.permits(peer):
             raise _blocked(flight, peer)
         sock.settimeout(flight.remaining_seconds())
     except BaseException:
         flight.let_go()
         sock.close()
         raise
-    flight.ip = peer
+    flight.exchange.ip = peer
     return sock

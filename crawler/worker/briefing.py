@@ -18,8 +18,7 @@ from crawler import clock
 from crawler.config import ROBOTS_TOKEN, Config
 from crawler.model import Briefing, Visit
 from crawler.rules.robots import Rules
-from crawler.transports import request_headers
-from crawler.transports.body import accepted_codings
+from crawler.transports import headers_of
 
 MAX_HOSTS = 2_048
 #: why a host is denied, if it is its own business → the reason with which its URLs fail; all else is its robots.txt's
@@ -44,12 +43,10 @@ class Briefings:
     def __init__(self, config: Config) -> None:
         self._known: OrderedDict[int, Known] = OrderedDict()
         self._paused: dict[int, float] = {}  # until when (monotonic)
-        codings = accepted_codings()
 
         @lru_cache(64)
         def headers_with(given: Headers) -> Headers:
-            of_these = msgspec.structs.replace(config, headers=dict(given))
-            return tuple(request_headers(of_these, codings).items())
+            return headers_of(msgspec.structs.replace(config, headers=dict(given)))
 
         self._headers_with = headers_with  # hosts share one tuple
 

@@ -51,7 +51,7 @@ from crawler.processes.child import enter_child
 from crawler.rules.offers import Offers
 from crawler.rules.purposes import MEANINGS
 from crawler.rules.scope import Scope
-from crawler.transports import Transport, open_transport
+from crawler.transports import open_transport
 from crawler.worker.asking import Asking
 from crawler.worker.batch import Outgoing
 from crawler.worker.briefing import Briefings, Known
@@ -161,7 +161,7 @@ class Pump:
         self._keeper = _open_copy(setup)
         self._asking = Asking(config, self._offers, self._keeper)
         self._unsaved = ""  # why a body could not be saved
-        self._transport: Transport = open_transport(config, setup.in_flight)
+        self._transport = open_transport(config, setup.in_flight, mark)
         self._briefings = Briefings(config)
         self._outgoing = Outgoing()
         self._waiting: dict[int, deque[Visit]] = {}

@@ -92,13 +92,28 @@ def crashes(crawling: Crawling) -> list[Crash]:
     return found
 
 
+# Not from the views, which show the latest page of a URL: a page that was stored twice is two rows. What was asked
+# for less first, as an embed, and then as what it is, has a row of either kind.
+_STORED_PAGES = """
+SELECT h.host || u.target FROM _pages p JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq AND u.purpose = p.purpose
+JOIN _hosts h ON h.id = p.host_id
+"""
+_STORED_ITEMS = """
+SELECT h.host || u.target, i.number FROM _items i JOIN _pages p ON p.id = i.page
+JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq AND u.purpose = p.purpose JOIN _hosts h ON h.id = p.host_id
+"""
+
+
 def _read(ledger: Path) -> Rows:
     connection = sqlite3.connect(ledger)
     try:
         (integrity,) = connection.execute("PRAGMA integrity_check").fetchone()
         urls = connection.execute("SELECT url, state, reason FROM urls").fetchall()
-        pages = [url for (url,) in connection.execute("SELECT url FROM pages")]
-        items = connection.execute("SELECT url, number FROM items").fetchall()
+        pages = [url for (url,) in connection.execute(_STORED_PAGES)]
+        items = connection.execute(_STORED_ITEMS).fetchall()
+        shown = [url for (url,) in connection.execute("SELECT url FROM pages")]
+        if sorted(shown) != sorted(set(pages)):
+            integrity = "the view pages does not show each URL's page once"
         fragments = connection.execute("SELECT source, url, fragment FROM broken_fragments").fetchall()
         totals = connection.execute(
             "SELECT total(urls), total(ended_urls), total(pages), total(items) FROM runs"

@@ -75,9 +75,15 @@ def test_a_sound_crawl_passes(crawling: Crawling) -> None:
             "UPDATE _urls SET state = 'failed', reason = 'killed-worker' WHERE reason = 'ok' AND seq = 1",
             "ended killed-worker after 0 strikes",
         ),
-        ("DELETE FROM _pages WHERE rowid = 1", "page lost: http"),
-        ("DELETE FROM _items WHERE host_id = 1 AND seq = 1", "item lost: ('http"),
-        ("INSERT INTO _items SELECT host_id, seq, 1, item FROM _items LIMIT 1", "item stored twice: ('http"),
+        ("DELETE FROM _pages WHERE id = 1", "page lost: http"),
+        (
+            "INSERT INTO _pages (purpose, host_id, seq, status, fetch_time_ms, elapsed_ms, links_found, links_bad, "
+            "nofollow) SELECT purpose, host_id, seq, status, 0, 0, 0, 0, 0 FROM _pages WHERE id = 1",
+            "page stored twice: http",
+        ),
+        ("UPDATE _urls SET page = NULL WHERE page = 1", "the view pages does not show"),
+        ("DELETE FROM _items WHERE page = (SELECT min(page) FROM _items)", "item lost: ('http"),
+        ("INSERT INTO _items SELECT page, 1, item FROM _items LIMIT 1", "item stored twice: ('http"),
         ("DELETE FROM _fragments", "broken fragment lost: ('http"),
         ("UPDATE _fragments SET anchors = '[]' WHERE anchors <> '[]'", "broken fragment stored twice: ('http"),
         ("UPDATE runs SET pages = pages + 1", "the runs counted"),
@@ -92,7 +98,7 @@ def test_a_row_that_is_stored_twice_is_told(crawling: Crawling) -> None:
     told = spoil(
         crawling,
         "INSERT INTO _urls SELECT host_id, seq + 1000, target, state, reason, error, hop, depth, redirects, attempts, "
-        "via_host_id, via_seq FROM _urls WHERE host_id = 1 AND seq = 1",
+        "via_host_id, via_seq, purpose, visits, NULL FROM _urls WHERE host_id = 1 AND seq = 1",
     )
     assert any(each.startswith("stored twice: http") for each in told)
 

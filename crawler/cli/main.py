@@ -29,7 +29,7 @@ from crawler.engine.kind import choose_kind
 from crawler.errors import CrawlerError, UsageError
 from crawler.model import INTERRUPTED
 from crawler.processes.capacity import limits_explained
-from crawler.text import close_match, printable
+from crawler.text import VERY_ALIKE, close_match, printable
 
 log = logging.getLogger("crawler")
 
@@ -152,7 +152,7 @@ def _crawl(words: list[str]) -> int:
 
 def _hint(seed: str) -> str:
     """Say which command may have been meant by a word that is no seed."""
-    close = close_match(seed, commands.COMMANDS)
+    close = close_match(seed, commands.COMMANDS, VERY_ALIKE)
     return f"; did you mean the command {close}?" if close else ""
 
 

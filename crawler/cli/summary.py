@@ -13,8 +13,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from crawler.api.report import make_console, print_status, reading
+from crawler.api.report import reading
 from crawler.cli.arguments import program
+from crawler.cli.console import make_console, print_status
 from crawler.ledger import findings
 from crawler.ledger.findings import SeedResult
 from crawler.ledger.saved import Saved
@@ -131,7 +132,7 @@ def _item_errors(connection: Any, count: int) -> list[str]:
 
 
 def _saved(connection: Any, ledger: Path, seeds: list[str]) -> list[str]:
-    """Tell what the last run's copy holds, and where to begin to read it."""
+    """Say what the last run's copy holds, and where to begin to read it."""
     config = json.loads(connection.execute(_LAST_CONFIG).fetchone()[0])
     if not config.get("save"):
         return []

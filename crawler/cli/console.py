@@ -45,9 +45,10 @@ def print_status(ledger: Path, console: Any = None, facts: dict[str, Any] | None
 def _ending(facts: dict[str, Any]) -> str:
     """Return how the last run ended, and how long it took, in words."""
     state, reason = facts["state"], facts["finish_reason"]
-    if not facts["ended"]:
+    try:
+        seconds = (datetime.fromisoformat(facts["ended"]) - datetime.fromisoformat(facts["started"])).total_seconds()
+    except (TypeError, ValueError):  # it has not ended, or the ledger has a time that is none
         return str(state)
-    seconds = (datetime.fromisoformat(facts["ended"]) - datetime.fromisoformat(facts["started"])).total_seconds()
     why = "" if reason == state else f"{reason}, "
     return f"{state} after {readable_duration(max(seconds, 0.0))} ({why}{facts['ended'].partition('.')[0]}Z)"
 

@@ -7,7 +7,6 @@ folder that `furnished` fills; with POOLCRAWL_PROCESSES=0 the crawl is in this p
 from __future__ import annotations
 
 import io
-import logging
 import os
 import shlex
 import socket
@@ -20,6 +19,7 @@ import pytest
 from crawler.cli.main import main
 from crawler.ledger import schema
 from crawler.processes.lock import LedgerLock
+from tests.shell import as_before
 
 URL = "http://a.test/"
 HELP = "python -m crawler --help shows what there is"
@@ -165,9 +165,8 @@ WALK = {
 
 @pytest.fixture(autouse=True)
 def furnished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with what can be mistaken for something else; loggers are as they were afterwards."""
+    """A folder with what can be mistaken for something else."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("POOLCRAWL_PROCESSES", "0")
     monkeypatch.setattr("sys.argv", ["__main__.py"])
     monkeypatch.setattr("sys.stdin", io.StringIO())
@@ -187,10 +186,8 @@ def furnished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         connection = sqlite3.connect(tmp_path / name)
         connection.execute(statement)
         connection.close()
-    logger = logging.getLogger("crawler")
-    before = logger.handlers[:], logger.level, logger.propagate
-    yield tmp_path
-    logger.handlers[:], logger.level, logger.propagate = before
+    with as_before(tmp_path):
+        yield tmp_path
 
 
 def typed(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

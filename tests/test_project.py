@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -19,6 +18,7 @@ from crawler.cli.commands import COMMANDS, completion
 from crawler.cli.commands.init import project_files
 from crawler.cli.main import main, parser_of
 from crawler.cli.option_files import as_toml
+from tests.shell import Shell
 
 ROOT = Path(__file__).parent.parent
 BASH, FISH, ZSH = (shutil.which(shell) or "" for shell in ("bash", "fish", "zsh"))
@@ -30,13 +30,6 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
-        text=True, timeout=60, check=False,
-    )  # fmt: skip
-
-
 def test_a_new_project_crawls_extracts_and_its_test_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "deep/shop"]) == 0
     said = capsys.readouterr().out
@@ -44,13 +37,17 @@ def test_a_new_project_crawls_extracts_and_its_test_passes(capsys: pytest.Captur
     assert sorted(str(path.relative_to(shop)) for path in shop.rglob("*") if path.is_file()) == FILES
     for step in ("cd deep/shop", " seeds.txt ", " items ", " links --broken ", "python -m pytest "):
         assert step in said
-    crawled = run(shop, "crawler", "seeds.txt")
+    shell = Shell(shop.absolute())
+    crawled = shell.run("seeds.txt")
     assert (crawled.returncode, "parse hook errors  0" in crawled.stdout) == (0, True), crawled.stderr
-    items = run(shop, "crawler", "items", "--columns", "item.title,item.price", "--format", "csv").stdout
+    items = shell.run("items", "--columns", "item.title,item.price", "--format", "csv").stdout
     books = ["Night Ferry North,11.50", "Salt Roads,9.95", "Small Stars,12.00"]
     assert sorted(items.splitlines()) == [*books, "title,price"]
-    assert run(shop, "crawler", "links", "--broken", "--format", "jsonl").stdout.count("gone.html") == 1
-    tested = run(shop, "pytest", "-q", "-p", "no:cacheprovider")
+    assert shell.run("links", "--broken", "--format", "jsonl").stdout.count("gone.html") == 1
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=shop, env=shell.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
     assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
 
 
@@ -110,18 +107,15 @@ def test_options_are_shown_as_toml_that_reads_the_same() -> None:
         assert read == (list(value) if isinstance(value, tuple) else value)
 
 
-def test_the_crawl_obeys_the_environment() -> None:
+def test_the_crawl_obeys_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("site").mkdir()
     Path("site/index.html").write_text('<a href="a.html">a</a>')
     Path("site/a.html").write_text("a")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "POOLCRAWL_MAX_DEPTH": "0", "POOLCRAWL_PROCESSES": "0"}
-    subprocess.run(
-        [sys.executable, "-m", "crawler", "site", "-q"], env={**environment, "POOLCRAWL_LEDGER": "mine.db"}, check=True,
-        timeout=60,
-    )  # fmt: skip
-    connection = sqlite3.connect("mine.db")
-    assert connection.execute("SELECT count(*) FROM urls").fetchone() == (1,)
-    connection.close()
+    monkeypatch.setenv("POOLCRAWL_MAX_DEPTH", "0")
+    monkeypatch.setenv("POOLCRAWL_LEDGER", "mine.db")
+    shell = Shell(tmp_path)
+    assert shell.run("site", "-q").returncode == 0
+    assert shell.ask("SELECT count(*) FROM urls", ledger="mine.db") == [(1,)]
 
 
 def test_every_command_has_help_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,12 @@ WALK = {
     f"{URL} -H 'A B:c'": "'A B': 'c' cannot be sent as a header: expected latin-1 without control characters",
     f"{URL} -U ''": "the command line: user_agent = '': expected text that is not empty",
     f"{URL} --transport carrier": "transport = 'carrier': expected 'requests', 'curl' or 'module:factory'",
+    f"{URL} --transport nosuch:make": (
+        "the transport 'nosuch:make' cannot be imported: there is no module nosuch in this folder or on PYTHONPATH"
+    ),
+    f"{URL} --transport walk_hook:pars": (
+        "the transport 'walk_hook:pars': the module walk_hook has no 'pars'; did you mean parse?"
+    ),
     f"{URL} --log-file nowhere/log": "cannot write the log file nowhere/log: No such file or directory",
     # what is saved
     f"{URL} --types html": (

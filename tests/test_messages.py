@@ -18,6 +18,7 @@ import pytest
 
 from crawler.cli.main import main
 from crawler.ledger import schema
+from crawler.ledger.migrations import VERSION
 from crawler.processes.lock import LedgerLock
 from tests.shell import as_before
 
@@ -129,7 +130,8 @@ WALK = {
     f"{URL} --ledger notes.txt": f"notes.txt is not a ledger: it is no SQLite file; {OTHER}",
     f"{URL} --ledger other.db": f"other.db is not a ledger: it is some other SQLite file; {OTHER}",
     f"{URL} --ledger newer.db": (
-        "the ledger newer.db has schema version 99, this program knows 5: use the newer poolcrawl that wrote it"
+        f"the ledger newer.db has schema version 99, this program knows {VERSION}: "
+        "use the newer poolcrawl that wrote it"
     ),
     f"{URL} --ledger folder": "folder is a folder: expected the file of a ledger, such as folder/crawl.db",
     f"{URL} --ledger {URL}": f"--ledger: {URL} is a URL; expected the file of a ledger, such as crawl.db",
@@ -146,7 +148,7 @@ WALK = {
     # looking things up
     "urls --where stat=1": (
         "--where 'stat=1': urls has no column 'stat'; did you mean state? there are url, host, state, reason, error, "
-        "depth, via, hop, attempts, redirects"
+        "depth, via, hop, attempts, redirects, purpose"
     ),
     "urls --where depth=": "--where 'depth=': near \")\": syntax error",
     "links --columns link": "--columns: links has no column 'link'; there are source, url, text, rel",

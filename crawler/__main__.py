@@ -1,4 +1,4 @@
-"""`python -m crawler` and the program `poolcrawl`: see `cli`."""
+"""`python -m crawler` and the program `poolcrawl`: see `cli.main`."""
 
 from __future__ import annotations
 

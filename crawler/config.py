@@ -1,14 +1,14 @@
 """Every option of a crawl: its name, unit, default and bounds.
 
 One flat, frozen struct; a key here is a key in config.toml, a `Config(...)` argument, an `-s KEY=VALUE` and, in upper
-case, an environment variable POOLCRAWL_KEY (`layers` reads these). Runs anywhere: workers get the struct itself, as
-plain data, and so this imports next to nothing.
+case, an environment variable POOLCRAWL_KEY (`cli.layers` reads these; `cli.options` has the words). Runs anywhere:
+workers get the struct itself, as plain data, and so this imports next to nothing.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -78,3 +78,35 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def workers(self) -> int:
         """Return how many worker processes to run; 0 means none, the crawl runs in this process."""
         return (os.cpu_count() or 1) if self.processes < 0 else self.processes
+
+
+class Stored(NamedTuple):
+    """The config of a run, as a ledger has it."""
+
+    config: Config  # with the default in the place of what cannot be used
+    unusable: dict[str, Any]  # what is stored of these keys, and is no value of theirs today
+
+
+def read_stored(text: str) -> Stored:
+    """Return what a ledger says of the options that a run had.
+
+    Another version of the program, or somebody's editor, may have written it: an option that there is no more is left
+    out, a value that is none is named and left out, and where the whole is no JSON object, that goes for all keys.
+    """
+    try:
+        found = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        found = None
+    if not isinstance(found, dict):
+        return Stored(Config(), dict.fromkeys(Config.__struct_fields__))
+    known = {key: value for key, value in found.items() if key in Config.__struct_fields__}
+    unusable = {key: value for key, value in known.items() if not _is_usable(key, value)}
+    return Stored(msgspec.convert({key: known[key] for key in known.keys() - unusable.keys()}, Config), unusable)
+
+
+def _is_usable(key: str, value: Any) -> bool:
+    try:
+        msgspec.convert({key: value}, Config)
+    except msgspec.ValidationError:
+        return False
+    return True

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.errors import UsageError
-from crawler.text import did_you_mean
+from crawler.text import VERY_ALIKE, did_you_mean
 
 
 def load(what: str, spec: str, example: str) -> Callable[..., Any]:
@@ -41,7 +41,8 @@ def load(what: str, spec: str, example: str) -> Callable[..., Any]:
     for part in name.split("."):
         owner, found = found, getattr(found, part, None)
         if found is None:
-            raise UsageError(f"{what} {spec!r}: the module {module} has no {name!r}{did_you_mean(part, dir(owner))}")
+            meant = did_you_mean(part, dir(owner), VERY_ALIKE)
+            raise UsageError(f"{what} {spec!r}: the module {module} has no {name!r}{meant}")
     if not callable(found):
         raise UsageError(f"{what} {spec!r} is a {type(found).__name__}, not a function")
     return found  # type: ignore[no-any-return]

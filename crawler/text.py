@@ -13,16 +13,22 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
-def close_match(word: str, known: Iterable[str]) -> str:
+#: how alike two words must be, of 1, for one to be meant by the other; "delay" and "delay_seconds" are
+ALIKE = 0.5
+#: where a word may as well be none of those that are known: "tcsh" and "zsh" are not alike, "statsu" and "status" are
+VERY_ALIKE = 0.6
+
+
+def close_match(word: str, known: Iterable[str], likeness: float = ALIKE) -> str:
     """Return the one of the known words that was probably meant, or ""."""
     import difflib  # here: nothing is wrong with most words
 
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)), "")
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=likeness)), "")
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], likeness: float = ALIKE) -> str:
     """Return "; did you mean ...?" with the known word that is close to this one, or ""."""
-    close = close_match(word, known)
+    close = close_match(word, known, likeness)
     return f"; did you mean {close}?" if close else ""
 
 

@@ -14,14 +14,16 @@ import pytest
 from lxml import html
 
 from crawler import UsageError
-from crawler.cli import commands
+from crawler.cli import main as cli
 from crawler.cli.commands import bench
+from crawler.config import Config
+from crawler.engine.kind import choose_kind
 
 ROOT = Path(__file__).parent.parent
 
 
 def main(words: list[str]) -> int:
-    return commands.run("bench", words)
+    return cli.run("bench", words)
 
 
 def links_of(body: bytes) -> list[str]:
@@ -109,6 +111,7 @@ def test_the_server_ends_with_whoever_started_it() -> None:
 def test_a_small_run_prints_a_table(
     processes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    choose_kind(Config(processes=int(processes)))  # the name of its fork server's socket would be too long there
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "100")
     assert main(["--pages", "60", "--hosts", "2", "--transport", "requests", "-p", processes]) == 0
@@ -168,8 +171,8 @@ def test_fewer_pages_than_hosts_are_a_usage_error() -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_no_process_and_no_file(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    run = "commands.run('bench', ['--pages', '54321', '-p', '1'])"
-    program = f"from crawler import commands\nif __name__ == '__main__': {run}"
+    run = "main.run('bench', ['--pages', '54321', '-p', '1'])"
+    program = f"from crawler.cli import main\nif __name__ == '__main__': {run}"
     script = tmp_path / "script.py"
     script.write_text(program)
     folder = tmp_path / "temporary"

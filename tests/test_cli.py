@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,58 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.shell import Shell
 from tests.site import Site
 
-ROOT = Path(__file__).parent.parent
 FLAGS = [
     "--ledger", "--config", "-s", "--depth", "--max-pages", "--max-time", "--scope", "--include", "--exclude",
     "--delay", "--per-host", "-c", "--concurrency", "-p", "--processes", "--transport", "--timeout",
     "--retries", "--no-robots", "--allow-private", "-U", "--user-agent", "-H", "--header", "--fresh", "--yes",
     "-q", "-v", "--log-file", "--no-progress", "--parse",
 ]  # fmt: skip
-
-
-class Shell:
-    """A folder to type commands in."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.environment.pop("PYTHONUNBUFFERED", None)  # what is still in a buffer at the end is tested, too
-
-    def words(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "crawler", *words]
-
-    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.words(*words), cwd=self.folder, env=self.environment, input=stdin, capture_output=True, text=True,
-            timeout=60, check=False,
-        )  # fmt: skip
-
-    def crawl(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Crawl at once, without processes: half a second less, where it is the words that are tested."""
-        return self.run(*words, "--delay", "0", "-p", "0", stdin=stdin)
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.words(*words), cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, start_new_session=True,
-        )  # fmt: skip
-
-    def typed(self, words: str, stdin: int | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a line of sh in which `crawler` is the program."""
-        line = words.replace("crawler", " ".join(self.words()))
-        return subprocess.run(  # noqa: S602  (what a shell does to the program is tested)
-            line, shell=True, cwd=self.folder, env=self.environment, stdin=stdin, capture_output=True,
-            text=True, timeout=60, check=False,
-        )  # fmt: skip
-
-    def urls(self) -> dict[str, str]:
-        connection = sqlite3.connect(self.folder / "crawl.db")
-        try:
-            return dict(connection.execute("SELECT url, state FROM urls"))
-        finally:
-            connection.close()
 
 
 @pytest.fixture
@@ -94,7 +50,7 @@ def site() -> Iterator[Site]:
 
 
 def test_a_crawl_ends_with_a_table_and_leaves_one_file(shell: Shell, site: Site) -> None:
-    ran = shell.run(site.url("/"), "--delay", "0")
+    ran = shell.program(site.url("/"), "--delay", "0")
     assert ran.returncode == 0
     assert "1 new seed" in ran.stderr
     for line in ("done     13", "pages by status  200      13", "ledger: crawl.db, finished", "sqlite3 crawl.db"):
@@ -109,9 +65,7 @@ def test_the_same_command_again_says_that_it_had_finished_and_asks_nothing(shell
     assert again.returncode == 0
     assert "had finished before" in again.stdout
     assert site.asked() == asked
-    connection = sqlite3.connect(shell.folder / "crawl.db")
-    assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
-    connection.close()
+    assert shell.ask("SELECT count(*) FROM runs") == [(1,)]
 
 
 def test_other_seeds_on_the_same_ledger_are_added(shell: Shell, site: Site) -> None:
@@ -123,7 +77,7 @@ def test_other_seeds_on_the_same_ledger_are_added(shell: Shell, site: Site) -> N
 
 def test_a_larger_max_pages_continues_and_the_same_one_does_not(shell: Shell, site: Site) -> None:
     for limit, pages in (("5", 5), ("5", 5), ("9", 9), ("0", 13)):
-        ran = shell.run(site.url("/"), "--delay", "0", "--max-pages", limit)
+        ran = shell.crawl(site.url("/"), "--max-pages", limit)
         assert ran.returncode == 0
         assert sum(state == "done" for state in shell.urls().values()) == pages
     assert sum(site.asked().values()) == 14
@@ -247,7 +201,7 @@ def test_an_address_that_is_not_public_is_not_asked_for_a_redirect_or_link(shell
         assert ran.returncode == 0
         assert private.asked() == {}
         assert shell.urls()[private.url("/")] == "failed"
-        assert shell.crawl(site.url("/out"), "--fresh", "--yes", "--scope", "any", "--allow-private", "127.9.9.0/24")
+        shell.crawl(site.url("/out"), "--fresh", "--yes", "--scope", "any", "--allow-private", "127.9.9.0/24")
         assert private.asked() == {"/robots.txt": 1, "/": 1}
 
 
@@ -403,6 +357,74 @@ def test_a_damaged_ledger_is_exit_code_5_and_a_sentence(shell: Shell, site: Site
         assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('{"max_depth": "\\u001bdeep", "scope": "world", "delay_seconds": -1}',
+         "had max_depth = \\u001bdeep, scope = world, delay_seconds = -1, which is no value today: taken as unknown"),
+        ('{"max_depth": null, "colour": "red"}', "had max_depth = None, which is no value today: taken as unknown"),
+        ("[]", "the options of this ledger's last run cannot be read: taken as unknown"),
+    ],
+)  # fmt: skip
+def test_stored_options_that_are_none_today_are_unknown_and_links_they_may_have_kept_out_are_offered_again(
+    shell: Shell, site: Site, config: str, said: str
+) -> None:
+    assert shell.crawl(site.url("/"), "--depth", "0").returncode == 0
+    shell.ask("UPDATE runs SET config = ?, versions = '7', ended = 'yesterday'", config)
+    for words in (["status"], ["pages"], ["urls", "--format", "jsonl"], ["sql", "select config from runs"], ["tail"]):
+        ran = shell.run(*words)
+        assert (ran.returncode, ran.stderr) == (0, ""), words
+    ran = shell.crawl(site.url("/"))
+    assert (ran.returncode, len(shell.urls())) == (0, 13)
+    assert [line.endswith(said) for line in ran.stderr.splitlines() if "unknown" in line] == [True]
+    assert "user agent" not in ran.stderr
+
+
+def test_a_finished_crawl_of_a_copy_that_is_none_today_ends_with_a_table(shell: Shell, site: Site) -> None:
+    assert shell.crawl(site.url("/0")).returncode == 0
+    shell.ask("""UPDATE runs SET config = '{"save": 5, "convert_links": []}'""")
+    ran = shell.crawl(site.url("/0"))
+    assert (ran.returncode, "had finished before" in ran.stdout, "saved:" in ran.stdout) == (0, True, False)
+    assert "had save = 5, convert_links = [], which is no value today" in ran.stderr
+
+
+MINE = """
+from msgspec.structs import replace
+from crawler.transports import open_transport
+
+def make(config, capacity):
+    print("made", flush=True)
+    return open_transport(replace(config, transport="requests"), capacity)
+
+def parse(page):
+    return {"found": "mine"}
+
+def set_up():
+    print("set up", flush=True)
+"""
+
+
+@pytest.mark.parametrize("processes", ["0", "1"])
+def test_the_program_finds_what_is_named_in_the_working_directory_however_it_is_started(
+    shell: Shell, processes: str
+) -> None:
+    """As a script of pip's starts it, Python looks beside the script for modules, and not in the working directory."""
+    (shell.folder / "mine.py").write_text(MINE)
+    (shell.folder / "public").mkdir()
+    (shell.folder / "public" / "index.html").write_text("<title>home</title>")
+    script = shell.folder / "bin" / "poolcrawl"
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom crawler.__main__ import main\nif __name__ == '__main__':\n    sys.exit(main())")
+    options = ("--transport", "mine:make", "--parse", "mine:parse", "-s", "worker_setup=mine:set_up", "-p", processes)
+    for number, start in enumerate(([str(script)], ["-m", "crawler"])):
+        words = [sys.executable, *start, "public", "--ledger", f"{number}.db", *options]
+        ran = subprocess.run(
+            words, cwd=shell.folder, env=shell.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (ran.returncode, ran.stdout.count("made"), ran.stdout.count("set up")) == (0, 1, 1), ran.stderr
+        assert shell.ask("SELECT item FROM items", ledger=f"{number}.db") == [('{"found":"mine"}',)]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_is_exit_code_5(shell: Shell) -> None:
     shell.folder.chmod(0o500)
@@ -414,9 +436,11 @@ def test_a_folder_that_may_not_be_written_is_exit_code_5(shell: Shell) -> None:
 def test_a_reader_that_has_read_enough_changes_no_exit_code(shell: Shell, site: Site) -> None:
     with Site() as gone:
         unanswered = gone.url("/")
-    other = ("--ledger", "other.db", "--delay", "0", "-s", "retry_wait_seconds=0.01")
+    at_once = ("--delay", "0", "-p", "0", "-s", "retry_wait_seconds=0.01")
     for words, code in (
-        ((site.url("/"), "--delay", "0"), 0), ((unanswered, *other), 4), (("status",), 0), (("status", "--json"), 0),
+        ((site.url("/"), *at_once), 0),
+        ((unanswered, "--ledger", "other.db", *at_once), 4),
+        (("status",), 0), (("status", "--json"), 0),
         (("--help",), 0),
     ):  # fmt: skip
         reading, writing = os.pipe()
@@ -433,7 +457,7 @@ def test_a_reader_that_has_read_enough_changes_no_exit_code(shell: Shell, site: 
 
 
 def test_output_may_be_cut_off(shell: Shell, site: Site) -> None:
-    ran = shell.typed(f"crawler {site.url('/')} --delay 0 | head -1")
+    ran = shell.typed(f"crawler {site.url('/')} --delay 0 -p 0 | head -1")
     assert ran.stdout.count("\n") == 1
     assert "Traceback" not in ran.stderr
     assert "BrokenPipe" not in ran.stderr
@@ -448,25 +472,32 @@ def test_standard_streams_may_be_closed(shell: Shell, site: Site, closing: str) 
     assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [{"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}],
-    ids=["LANG=C", "PYTHONIOENCODING=ascii"],
-)
+ODD = "Sm\N{LATIN SMALL LETTER O WITH DIAERESIS}r \N{SNOWMAN}"
+
+
 def test_output_that_cannot_show_a_letter_shows_something_else_and_changes_no_exit_code(
-    shell: Shell, site: Site, environment: dict[str, str]
+    shell: Shell, site: Site
 ) -> None:
-    shell.environment |= environment
-    title = "Sm\N{LATIN SMALL LETTER O WITH DIAERESIS}r \N{SNOWMAN}"
-    site.add_page("/", html=f"<title>{title}</title><a href='/caf\N{LATIN SMALL LETTER E WITH ACUTE}'>{title}</a>")
+    shell.encoding = "ascii"
+    site.add_page("/", html=f"<title>{ODD}</title><a href='/caf\N{LATIN SMALL LETTER E WITH ACUTE}'>{ODD}</a>")
     ran = shell.crawl(site.url("/"), "-v")
-    assert (ran.returncode, "Traceback" in ran.stderr, "broken links: 1 URL" in ran.stdout) == (0, False, True)
+    assert (ran.returncode, "broken links: 1 URL" in ran.stdout) == (0, True)
     for words in (["status"], ["pages", "crawl.db"], ["urls", "crawl.db", "--format", "csv"], ["tail", "crawl.db"]):
         ran = shell.run(*words)
         assert (ran.returncode, ran.stderr) == (0, ""), words
     assert "Sm\\xf6r \\u2603" in shell.run("pages", "crawl.db").stdout
-    assert json.loads(shell.run("tail", "crawl.db").stdout.splitlines()[0])["title"] == title
-    ran = shell.run("--nonsense-\N{SNOWMAN}")
+    assert json.loads(shell.run("tail", "crawl.db").stdout.splitlines()[0])["title"] == ODD
+    assert shell.run("--nonsense-\N{SNOWMAN}").returncode == 2
+
+
+def test_a_locale_that_has_no_letters_changes_no_exit_code(shell: Shell, site: Site) -> None:
+    shell.environment |= {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    site.add_page("/", html=f"<title>{ODD}</title>")
+    ran = shell.program(site.url("/"), "-v", "--delay", "0", "-p", "0")
+    assert (ran.returncode, "Traceback" in ran.stderr) == (0, False)
+    assert "Sm\\xf6r \\u2603" in shell.program("pages").stdout
+    assert json.loads(shell.program("tail").stdout.splitlines()[0])["title"] == ODD
+    ran = shell.program("--nonsense-\N{SNOWMAN}")
     assert (ran.returncode, "Traceback" in ran.stderr) == (2, False)
 
 

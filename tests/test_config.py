@@ -6,13 +6,15 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
 
-from crawler.cli.layers import read_config
-from crawler.config import Config
+from crawler.cli.arguments import Parser
+from crawler.cli.layers import Layer, put_together, read_config
+from crawler.cli.options import OPTIONS, add_options, read_flags
+from crawler.config import Config, read_stored
 from crawler.errors import UsageError
 
 CONFIG_TOML = Path(__file__).parent.parent / "config.toml"
@@ -178,3 +180,32 @@ def test_an_empty_variable_is_not_set_and_a_misspelt_one_is_named() -> None:
         UsageError, match=r"environment: max_pages = 'x': expected a whole number of at least 0|number$"
     ):
         read_config(None, [], {}, {"POOLCRAWL_MAX_PAGES": "x"})
+
+
+def test_of_a_stored_config_what_cannot_be_used_today_is_named_and_has_the_default() -> None:
+    config = Config(max_pages=5, headers={"A": "b"}, include=("x",))
+    assert read_stored(msgspec.json.encode(config).decode()) == (config, {})
+    stored = '{"max_pages": 5, "retries": -1, "scope": "world", "save": 5, "headers": ["A"], "colour": "red"}'
+    unusable = {"retries": -1, "scope": "world", "save": 5, "headers": ["A"]}
+    assert read_stored(stored) == (Config(max_pages=5), unusable)
+    for text in ("", "[]", "7", '{"max_pages": 5'):
+        assert read_stored(text) == (Config(), dict.fromkeys(Config.__struct_fields__))
+
+
+def test_every_flag_reads_what_its_key_takes_and_names_the_choices_that_there_are() -> None:
+    """The table has all keys in their order (test_docs), and no flag twice."""
+    options = [option for section in OPTIONS.values() for option in section]
+    flags = [flag for option in options for flag in option.flags]
+    assert len(set(flags)) == len(flags) > 25
+    parser = Parser("")
+    add_options(parser)
+    by_kind = {int: "7", float: "0.5", str: "host", tuple: "x", dict: "A: b"}
+    for option in options:
+        value = getattr(Config(), option.key)
+        for flag in option.flags:
+            words = [flag, by_kind[type(value)]] if option.metavar else [flag]
+            read = put_together([Layer("", read_flags(parser.read(words)))])
+            changed = {key for key in Config.__struct_fields__ if getattr(read, key) != getattr(Config(), key)}
+            assert changed == ({option.key} if option.key != "scope" else set())
+    choices = {option.key: tuple(option.metavar.split("|")) for option in options if "|" in option.metavar}
+    assert choices == {key: get_args(get_type_hints(Config)[key]) for key in choices} != {}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -14,8 +12,10 @@ import pytest
 
 from crawler import Config
 from crawler.api.report import status
-from crawler.cli import main as cli
 from crawler.cli.commands import COMMANDS
+from crawler.cli.commands.crawl import NO_SEED_GAVE_A_PAGE
+from crawler.cli.main import parser_of
+from crawler.cli.option_files import config_page, config_toml
 from crawler.errors import CrawlerError
 from crawler.ledger import schema
 from crawler.model import REASONS
@@ -58,6 +58,12 @@ def test_config_toml_has_every_key_with_its_default() -> None:
     assert read == {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
 
 
+def test_config_toml_and_the_config_page_are_as_the_table_of_options_makes_them() -> None:
+    """Where this fails: `python -m crawler.cli.option_files`, in the repository's folder, writes both."""
+    assert (ROOT / "config.toml").read_text() == config_toml()
+    assert config_page(CONFIG) == CONFIG
+
+
 def test_the_config_page_says_what_config_toml_says() -> None:
     commented = re.findall(r"((?:# .+\n)+)(\w+) = ", (ROOT / "config.toml").read_text())
     assert {cells[0].strip("`"): cells[3].replace("`", "") for cells in _config_rows()} == {
@@ -67,10 +73,7 @@ def test_the_config_page_says_what_config_toml_says() -> None:
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_every_command_and_each_of_its_flags_is_documented(command: str) -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "crawler", *filter(None, [command]), "--help"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    shown = parser_of(command).format_help()
     flags = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", shown.split("options:", 1)[1]))
     tables = [line for line in f"{CONFIG}\n{COMMAND_LINE}\n{LOOKING_UP}".splitlines() if line.startswith("|")]
     documented = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", "\n".join(tables)))
@@ -103,7 +106,7 @@ def test_the_exit_codes_table_has_every_exit_code() -> None:
     stopped = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     cells = " ".join(row[0] for row in _rows(COMMAND_LINE, "\n## Exit codes\n"))
     assert {int(code) for code in re.findall(r"\d+", cells)} == {
-        0, cli.NO_SEED_GAVE_A_PAGE, *stopped, *(kind.exit_code for kind in kinds)
+        0, NO_SEED_GAVE_A_PAGE, *stopped, *(kind.exit_code for kind in kinds)
     }  # fmt: skip
 
 

@@ -59,12 +59,24 @@ def _imports(path: Path) -> set[str]:
     """Return all that a module imports, at its top or later."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            found |= _named(node.args[0])
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
+
+
+def _named(name: ast.expr) -> set[str]:
+    """Return the modules that an `import_module(name)` may import: one, or all that a folder has."""
+    if isinstance(name, ast.Constant):
+        return {str(name.value)}
+    if isinstance(name, ast.JoinedStr):  # f"crawler.cli.commands.{...}"
+        folder = ast.unparse(name).removeprefix("f'crawler.").partition("{")[0]
+        return {f"crawler.{module}" for module in MODULES if module.startswith(folder)}
+    return set()  # what a user names, or a public name of the package
 
 
 def _of_ours(path: Path) -> set[str]:

@@ -7,7 +7,6 @@ folder that `furnished` fills; with POOLCRAWL_PROCESSES=0 the crawl is in this p
 from __future__ import annotations
 
 import io
-import logging
 import os
 import shlex
 import socket
@@ -19,7 +18,9 @@ import pytest
 
 from crawler.cli.main import main
 from crawler.ledger import schema
+from crawler.ledger.migrations import VERSION
 from crawler.processes.lock import LedgerLock
+from tests.shell import as_before
 
 URL = "http://a.test/"
 HELP = "python -m crawler --help shows what there is"
@@ -67,6 +68,12 @@ WALK = {
     f"{URL} -H 'A B:c'": "'A B': 'c' cannot be sent as a header: expected latin-1 without control characters",
     f"{URL} -U ''": "the command line: user_agent = '': expected text that is not empty",
     f"{URL} --transport carrier": "transport = 'carrier': expected 'requests', 'curl' or 'module:factory'",
+    f"{URL} --transport nosuch:make": (
+        "the transport 'nosuch:make' cannot be imported: there is no module nosuch in this folder or on PYTHONPATH"
+    ),
+    f"{URL} --transport walk_hook:pars": (
+        "the transport 'walk_hook:pars': the module walk_hook has no 'pars'; did you mean parse?"
+    ),
     f"{URL} --log-file nowhere/log": "cannot write the log file nowhere/log: No such file or directory",
     # what is saved
     f"{URL} --types html": (
@@ -123,7 +130,8 @@ WALK = {
     f"{URL} --ledger notes.txt": f"notes.txt is not a ledger: it is no SQLite file; {OTHER}",
     f"{URL} --ledger other.db": f"other.db is not a ledger: it is some other SQLite file; {OTHER}",
     f"{URL} --ledger newer.db": (
-        "the ledger newer.db has schema version 99, this program knows 5: use the newer poolcrawl that wrote it"
+        f"the ledger newer.db has schema version 99, this program knows {VERSION}: "
+        "use the newer poolcrawl that wrote it"
     ),
     f"{URL} --ledger folder": "folder is a folder: expected the file of a ledger, such as folder/crawl.db",
     f"{URL} --ledger {URL}": f"--ledger: {URL} is a URL; expected the file of a ledger, such as crawl.db",
@@ -140,7 +148,7 @@ WALK = {
     # looking things up
     "urls --where stat=1": (
         "--where 'stat=1': urls has no column 'stat'; did you mean state? there are url, host, state, reason, error, "
-        "depth, via, hop, attempts, redirects"
+        "depth, via, hop, attempts, redirects, purpose"
     ),
     "urls --where depth=": "--where 'depth=': near \")\": syntax error",
     "links --columns link": "--columns: links has no column 'link'; there are source, url, text, rel",
@@ -165,9 +173,8 @@ WALK = {
 
 @pytest.fixture(autouse=True)
 def furnished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with what can be mistaken for something else; loggers are as they were afterwards."""
+    """A folder with what can be mistaken for something else."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("POOLCRAWL_PROCESSES", "0")
     monkeypatch.setattr("sys.argv", ["__main__.py"])
     monkeypatch.setattr("sys.stdin", io.StringIO())
@@ -187,10 +194,8 @@ def furnished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         connection = sqlite3.connect(tmp_path / name)
         connection.execute(statement)
         connection.close()
-    logger = logging.getLogger("crawler")
-    before = logger.handlers[:], logger.level, logger.propagate
-    yield tmp_path
-    logger.handlers[:], logger.level, logger.propagate = before
+    with as_before(tmp_path):
+        yield tmp_path
 
 
 def typed(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -59,8 +59,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as wheel:
         names = set(wheel.namelist())
     about = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
-    project = {"crawler/cli/project/config.toml"}  # the repository's own, for `init`
-    assert names == _files("crawler") | project | {f"{NAME}.dist-info/{name}" for name in about}
+    assert names == _files("crawler") | {f"{NAME}.dist-info/{name}" for name in about}
     assert "crawler/py.typed" in names
 
 
@@ -118,7 +117,7 @@ def test_the_image_is_given_all_that_the_wheel_is_made_of(built: Path, tmp_path:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     given = {line[1:] for line in ignored if line.startswith("!")}
     assert "*" in ignored
-    assert given == {"crawler", "config.toml", "pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]}
+    assert given == {"crawler", "pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]}
     for name in given:
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
     build = "import sys; from hatchling import build as b; b.build_wheel(sys.argv[1])"

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -15,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from crawler import Config
-from crawler.cli import commands
-from crawler.cli.commands import completion
-from crawler.cli.commands.config import as_toml
-from crawler.cli.commands.init import make_config_toml, project_files
-from crawler.cli.main import main
+from crawler.cli.commands import COMMANDS, completion
+from crawler.cli.commands.init import project_files
+from crawler.cli.main import main, parser_of
+from crawler.cli.option_files import as_toml
+from tests.shell import Shell
 
 ROOT = Path(__file__).parent.parent
 BASH, FISH, ZSH = (shutil.which(shell) or "" for shell in ("bash", "fish", "zsh"))
@@ -31,13 +30,6 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
-        text=True, timeout=60, check=False,
-    )  # fmt: skip
-
-
 def test_a_new_project_crawls_extracts_and_its_test_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "deep/shop"]) == 0
     said = capsys.readouterr().out
@@ -45,13 +37,17 @@ def test_a_new_project_crawls_extracts_and_its_test_passes(capsys: pytest.Captur
     assert sorted(str(path.relative_to(shop)) for path in shop.rglob("*") if path.is_file()) == FILES
     for step in ("cd deep/shop", " seeds.txt ", " items ", " links --broken ", "python -m pytest "):
         assert step in said
-    crawled = run(shop, "crawler", "seeds.txt")
+    shell = Shell(shop.absolute())
+    crawled = shell.run("seeds.txt")
     assert (crawled.returncode, "parse hook errors  0" in crawled.stdout) == (0, True), crawled.stderr
-    items = run(shop, "crawler", "items", "--columns", "item.title,item.price", "--format", "csv").stdout
+    items = shell.run("items", "--columns", "item.title,item.price", "--format", "csv").stdout
     books = ["Night Ferry North,11.50", "Salt Roads,9.95", "Small Stars,12.00"]
     assert sorted(items.splitlines()) == [*books, "title,price"]
-    assert run(shop, "crawler", "links", "--broken", "--format", "jsonl").stdout.count("gone.html") == 1
-    tested = run(shop, "pytest", "-q", "-p", "no:cacheprovider")
+    assert shell.run("links", "--broken", "--format", "jsonl").stdout.count("gone.html") == 1
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=shop, env=shell.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
     assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
 
 
@@ -66,7 +62,6 @@ def test_nothing_that_is_there_is_overwritten(capsys: pytest.CaptureFixture[str]
 def test_the_config_of_a_project_is_the_repositorys_with_every_option_commented_out_but_its_own() -> None:
     every = (ROOT / "config.toml").read_text()
     made = project_files()["config.toml"]
-    assert made == make_config_toml(every)
     assert tomllib.loads(made) == {"parse": "hook:parse"}
     whole = re.sub(r"^#(?=\w+ = )", "", made, flags=re.MULTILINE)
     assert tomllib.loads(whole) == {**tomllib.loads(every), "parse": "hook:parse"}
@@ -112,18 +107,15 @@ def test_options_are_shown_as_toml_that_reads_the_same() -> None:
         assert read == (list(value) if isinstance(value, tuple) else value)
 
 
-def test_the_crawl_obeys_the_environment() -> None:
+def test_the_crawl_obeys_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("site").mkdir()
     Path("site/index.html").write_text('<a href="a.html">a</a>')
     Path("site/a.html").write_text("a")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "POOLCRAWL_MAX_DEPTH": "0", "POOLCRAWL_PROCESSES": "0"}
-    subprocess.run(
-        [sys.executable, "-m", "crawler", "site", "-q"], env={**environment, "POOLCRAWL_LEDGER": "mine.db"}, check=True,
-        timeout=60,
-    )  # fmt: skip
-    connection = sqlite3.connect("mine.db")
-    assert connection.execute("SELECT count(*) FROM urls").fetchone() == (1,)
-    connection.close()
+    monkeypatch.setenv("POOLCRAWL_MAX_DEPTH", "0")
+    monkeypatch.setenv("POOLCRAWL_LEDGER", "mine.db")
+    shell = Shell(tmp_path)
+    assert shell.run("site", "-q").returncode == 0
+    assert shell.ask("SELECT count(*) FROM urls", ledger="mine.db") == [(1,)]
 
 
 def test_every_command_has_help_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,7 +125,7 @@ def test_every_command_has_help_and_is_listed(capsys: pytest.CaptureFixture[str]
     listing = capsys.readouterr().out
     assert main(["help"]) == 0
     assert capsys.readouterr().out == listing
-    for name, command in commands.COMMANDS.items():
+    for name, command in COMMANDS.items():
         assert f"  {name:<10}  {command.help}\n" in listing
         assert main(["help", name]) == 0
         assert f"crawler {name} " in capsys.readouterr().out
@@ -141,7 +133,7 @@ def test_every_command_has_help_and_is_listed(capsys: pytest.CaptureFixture[str]
 
 def test_a_crawl_starts_without_what_only_the_commands_need() -> None:
     program = (
-        "import sys; from crawler import cli; cli.make_parser(); "
+        "import sys; from crawler.cli.main import parser_of; parser_of(''); "
         "print([name for name in sys.modules if name.startswith('crawler.cli.commands.') or name in "
         "('rich', 'csv', 'difflib', 'tomllib', 'crawler.cli.export', 'crawler.cli.pager', 'crawler.ledger.lookup')])"
     )
@@ -149,7 +141,7 @@ def test_a_crawl_starts_without_what_only_the_commands_need() -> None:
         [sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
         timeout=60,
     )  # fmt: skip
-    assert shown.stdout == "[]\n"
+    assert shown.stdout == "['crawler.cli.commands.crawl']\n"
 
 
 LINES = {
@@ -176,7 +168,7 @@ LINES = {
 
 def _script(shell: str) -> str:
     Path("crawl.db").touch()
-    text: str = completion._SCRIPTS[shell](completion.read_commands())
+    text: str = completion._SCRIPTS[shell](completion.read_commands(parser_of))
     Path(f"script.{shell}").write_text(text)
     return text
 
@@ -214,7 +206,7 @@ def test_zsh_reads_its_script() -> None:
 
 
 def test_every_command_and_option_is_in_each_script() -> None:
-    words = completion.read_commands()
+    words = completion.read_commands(parser_of)
     flags = {flag for command in words.values() for word in command for flag in word.flags}
     assert len(flags) >= 59
     for shell in ("bash", "zsh", "fish"):
@@ -226,4 +218,4 @@ def test_every_command_and_option_is_in_each_script() -> None:
                 if not re.search(rf"-l {flag[2:]}\b" if flag.startswith("--") else rf"-s {flag[1:]}\b", text)
             ]  # fmt: skip
         assert shown == []
-        assert [name for name in commands.COMMANDS if not re.search(rf"\b{name}\b", text)] == []
+        assert [name for name in COMMANDS if not re.search(rf"\b{name}\b", text)] == []

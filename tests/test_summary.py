@@ -16,6 +16,7 @@ import pytest
 from crawler import Config, crawl
 from crawler.api import report
 from crawler.cli import summary
+from crawler.cli.console import make_console
 from crawler.ledger import schema
 from tests.site import Site
 
@@ -49,7 +50,7 @@ def _hook(page: Any) -> Any:
 def printed(path: Path, finish_reason: str = "finished", had_ended: bool = False, columns: int = 80) -> list[str]:
     """What `print_summary` prints for somebody whose terminal is so wide."""
     file = io.StringIO()
-    console = report.make_console(file)
+    console = make_console(file)
     console.width = columns
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(summary, "make_console", lambda: console)

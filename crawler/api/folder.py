@@ -94,7 +94,7 @@ class _Handler(SimpleHTTPRequestHandler):
         return super().send_head()
 
     def _is_inside(self, path: str) -> bool:
-        """Tell whether this is a file or folder of ours, and so is the index page that would be sent for a folder."""
+        """Return whether this is a file or folder of ours, and so is the index page that would be sent for a folder."""
         root = Path(self.directory)
         try:
             real = Path(os.path.realpath(path))  # Path.resolve() raises on a loop of links

@@ -128,7 +128,7 @@ def _read_one(text: str, origin: str, places: Sequence[Path]) -> Seed | Problem:
 
 
 def _looks_like_a_path(text: str) -> bool:
-    """Tell what can only be meant as a path from what may be a host: "./site", "seeds.txt", "site/html"."""
+    """Return whether a word can only be meant as a path, and be no host: "./site", "seeds.txt", "site/html"."""
     if text.startswith(("/", "./", "../", "~")):
         return True
     first, slash, _ = text.partition("/")
@@ -138,7 +138,7 @@ def _looks_like_a_path(text: str) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    """Tell a file, or a pipe; what may not be looked at is none, where pathlib would raise."""
+    """Return whether there is a file or a pipe; what may not be looked at is none, where pathlib would raise."""
     try:
         return path.is_file() or path.is_fifo()
     except (OSError, ValueError):

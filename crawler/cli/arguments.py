@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from crawler.cli.layers import read_config
 from crawler.errors import UsageError
-from crawler.text import close_match, did_you_mean
+from crawler.text import VERY_ALIKE, close_match, did_you_mean
 
 DEFAULT_LEDGER: Final = "crawl.db"
 _KINDS: Final = {"int": "a whole number", "float": "a number"}
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         for word in unknown:
             if word.startswith("-") and word != "-":
                 name = word.partition("=")[0]
-                close = close_match(name, self._option_string_actions)
+                close = close_match(name, self._option_string_actions, VERY_ALIKE)
                 self._refuse(f"there is no option {name}", f"did you mean {close}?" if close else "")
         if unknown:
             self._refuse(f"{unknown[0]!r} is one word too many")
@@ -81,7 +81,7 @@ class OneOf:
         """Return the word if it is one of them."""
         if text in self.choices:
             return text
-        meant = did_you_mean(text, self.choices)
+        meant = did_you_mean(text, self.choices, VERY_ALIKE)
         raise argparse.ArgumentTypeError(f"expected one of {', '.join(self.choices)}, not {text!r}{meant}")
 
 

@@ -6,15 +6,16 @@ in the process that prints. Text from the network passes `printable`.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from crawler.api.report import make_console, print_status, reading
+from crawler.api.report import reading
 from crawler.cli.arguments import program
+from crawler.cli.console import make_console, print_status
+from crawler.config import read_stored
 from crawler.ledger import findings
 from crawler.ledger.findings import SeedResult
 from crawler.ledger.saved import Saved
@@ -131,18 +132,18 @@ def _item_errors(connection: Any, count: int) -> list[str]:
 
 
 def _saved(connection: Any, ledger: Path, seeds: list[str]) -> list[str]:
-    """Tell what the last run's copy holds, and where to begin to read it."""
-    config = json.loads(connection.execute(_LAST_CONFIG).fetchone()[0])
-    if not config.get("save"):
+    """Say what the last run's copy holds, and where to begin to read it."""
+    config = read_stored(connection.execute(_LAST_CONFIG).fetchone()[0]).config
+    if not config.save:
         return []
     count, size = findings.saved(connection)
     files = f"{count:,} file{'' if count == 1 else 's'}"
-    lines = [f"saved: {files}, {readable_bytes(size)}, in {_nearby(config['save'])}"]
+    lines = [f"saved: {files}, {readable_bytes(size)}, in {_nearby(config.save)}"]
     with closing(Saved(ledger)) as found:
         first = next((file for seed in seeds if (file := found.file_of(seed))), "")
     if first:
-        lines.append(f"begin with {_nearby(os.path.join(config['save'], first))}")  # noqa: PTH118  (plain text)
-    if first and not config.get("convert_links"):
+        lines.append(f"begin with {_nearby(os.path.join(config.save, first))}")  # noqa: PTH118  (plain text)
+    if first and not config.convert_links:
         lines.append("to browse it without the web: the same command with --convert-links")
     return lines
 

@@ -11,20 +11,22 @@ import platform
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from crawler import clock
-from crawler.config import VERSION, Config
+from crawler.config import VERSION, Config, read_stored
 from crawler.ledger import schema, views
 from crawler.ledger.apply import Writer
 from crawler.model import FINISHED, LINK, MAX_PAGES, Purpose
 from crawler.rules import urls
 from crawler.rules.offers import Offers
 from crawler.rules.scope import Scope
+from crawler.text import printable
 
 PAGES_AT_A_TIME = 1_000
+SHOWN = 60  # characters of a value that is none
 _PAGES_FROM = """
 SELECT host_id, seq FROM _urls WHERE (host_id, seq) > (?, ?) AND state = 'done' AND purpose = ? AND depth >= ?
 ORDER BY host_id, seq LIMIT ?
@@ -58,6 +60,7 @@ class _Past(NamedTuple):
     finish_reason: str | None
     config: Config
     normal_form: str
+    unusable: dict[str, Any]  # what the ledger says of these options is no value of theirs
 
 
 def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
@@ -70,7 +73,7 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
     try:
         key = schema.read_key(connection)
         known_hosts = connection.execute("SELECT coalesce(max(id), 0) FROM _hosts").fetchone()[0]
-        past = _read_past(connection)
+        past = _read_past(connection, config)
         known = {row[0] for row in connection.execute("SELECT url FROM seeds")}
         new = [seed for seed in seeds if seed.url not in known]
         everything = (*sorted(known), *(seed.url for seed in new))
@@ -112,13 +115,25 @@ def served_folders(path: Path) -> dict[str, str]:
         connection.close()
 
 
-def _read_past(connection: sqlite3.Connection) -> _Past | None:
+def _read_past(connection: sqlite3.Connection, now: Config) -> _Past | None:
+    """Read the last run. What is unknown of its options counts as it is now; a limit, as the least: the links that it
+    may have kept out are offered again.
+    """
     row = connection.execute("SELECT finish_reason, config, versions FROM runs ORDER BY id DESC LIMIT 1").fetchone()
     if row is None:
         return None
-    # An older program may have had other options: they are no reason to refuse its ledger.
-    options = {key: value for key, value in json.loads(row[1]).items() if key in Config.__struct_fields__}
-    return _Past(row[0], msgspec.convert(options, Config), json.loads(row[2]).get("normal_form", ""))
+    config, unusable = read_stored(row[1])
+    least = {"max_depth": 0, "check_external": False}
+    config = msgspec.structs.replace(config, **{key: least.get(key, getattr(now, key)) for key in unusable})
+    return _Past(row[0], config, _normal_form(row[2]), unusable)
+
+
+def _normal_form(versions: str) -> str:
+    """Return the version of the normal form of a ledger's URLs, "" if it does not say."""
+    try:
+        return str(json.loads(versions)["normal_form"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def _seeds_to_retry(connection: sqlite3.Connection, past: _Past | None, seeds: Sequence[SeedRow]) -> list[str]:
@@ -210,6 +225,11 @@ def _warnings(past: _Past | None, config: Config) -> tuple[str, ...]:
     if past is None:
         return ()
     found = []
+    if len(past.unusable) == len(Config.__struct_fields__):
+        found.append("the options of this ledger's last run cannot be read: taken as unknown")
+    elif past.unusable:
+        options = ", ".join(f"{key} = {printable(str(value)[:SHOWN])}" for key, value in past.unusable.items())
+        found.append(f"this ledger's last run had {options}, which is no value today: taken as unknown")
     if past.config.user_agent != config.user_agent:
         found.append(f"this ledger was begun with another user agent: {past.config.user_agent}")
     if past.normal_form != urls.NORMAL_FORM:

@@ -172,7 +172,7 @@ STAGES: dict[str, Stage] = {
     "drain: join": Stage(COORDINATOR, "crawler.engine.drain:Drain.wait_for", "while joiner.is_alive()"),
     "drain: close": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.close", "self.drain.dismiss()"),
     "drain: give the lock back": Stage(COORDINATOR, "crawler.processes.lock:LedgerLock.release", "self.path.unlink("),
-    "report": Stage(COORDINATOR, "crawler.cli.main:_conclude"),
+    "report": Stage(COORDINATOR, "crawler.cli.commands.crawl:_conclude"),
     # a worker, in the order of a call
     "worker: set-up": Stage(WORKER, "crawler.worker.pump:Pump.__init__"),
     "worker: take the order": Stage(WORKER, "crawler.worker.pump:Pump._accept", time=LATER),

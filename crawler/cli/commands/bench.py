@@ -271,7 +271,7 @@ def fault_of(measurement: Measurement, pages: int) -> str:
 def _print_results(found: list[Measurement], pages: int, hosts: int, remarks: list[str]) -> None:
     from rich.table import Table
 
-    from crawler.api.report import make_console
+    from crawler.cli.console import make_console
 
     console = make_console()
     machine = f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} processors"

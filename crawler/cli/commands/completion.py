@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from crawler.cli import commands
-from crawler.cli import main as cli
 from crawler.cli.arguments import OneOf, Parser
+from crawler.cli.commands import COMMANDS
 from crawler.config import Config
 
 _INSTALL: Final = """to install it, for all sessions to come:
@@ -34,7 +34,7 @@ class Word(NamedTuple):
 
     @property
     def takes_file(self) -> bool:
-        """Tell whether the value is the name of a file or folder."""
+        """Return whether the value is the name of a file or folder."""
         return self.metavar in _FILES and not self.choices
 
 
@@ -47,14 +47,13 @@ def make_parser(name: str) -> Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the script."""
-    print(_SCRIPTS[arguments.shell](read_commands()))
+    print(_SCRIPTS[arguments.shell](read_commands(arguments.parser_of)))
     return 0
 
 
-def read_commands() -> dict[str, list[Word]]:
-    """Return the words of each command, and of the crawl itself as ""."""
-    parsers = {"": cli.make_parser(), **{name: commands.load(name).make_parser(name) for name in commands.COMMANDS}}
-    return {name: [_read(action) for action in parser._actions] for name, parser in parsers.items()}
+def read_commands(parser_of: Callable[[str], Parser]) -> dict[str, list[Word]]:
+    """Return the words of each command, and of the crawl itself as "", from their parsers."""
+    return {name: [_read(action) for action in parser_of(name)._actions] for name in ("", *COMMANDS)}
 
 
 def _read(action: argparse.Action) -> Word:
@@ -79,7 +78,7 @@ def make_bash(found: dict[str, list[Word]]) -> str:
                 others.append(f'        "{name}") {_bash_value(word)} ;;')
         flags = " ".join(flag for word in words for flag in word.flags)
         options.append(f'        "{name}") words="{flags}" ;;')
-    lines = {"COMMANDS": " ".join(commands.COMMANDS), "NAMES": "|".join(commands.COMMANDS),
+    lines = {"COMMANDS": " ".join(COMMANDS), "NAMES": "|".join(COMMANDS),
              "VALUES": "\n".join(values), "OPTIONS": "\n".join(options), "OTHERS": "\n".join(others)}  # fmt: skip
     return re.sub(r"@(\w+)@", lambda name: lines[name[1]], _BASH)
 
@@ -131,7 +130,7 @@ def make_zsh(found: dict[str, list[Word]]) -> str:
             specs = " \\\n            ".join(_zsh(word) for word in words)
             cases.append(f"        {name}) _arguments \\\n            {specs} ;;")
     crawl = " \\\n            ".join(_zsh(word) for word in found[""] if word.flags)
-    described = "\n".join(f"        '{name}:{_quoted(each.help)}'" for name, each in commands.COMMANDS.items())
+    described = "\n".join(f"        '{name}:{_quoted(each.help)}'" for name, each in COMMANDS.items())
     lines = {"CASES": "\n".join(cases), "CRAWL": crawl, "DESCRIBED": described}
     return re.sub(r"@(\w+)@", lambda name: lines[name[1]], _ZSH)
 
@@ -189,16 +188,16 @@ if [[ ${funcstack[1]} == _poolcrawl ]]; then
     _poolcrawl "$@"
 else
     compdef _poolcrawl poolcrawl
-fi""".replace("@NAMES@", "|".join(commands.COMMANDS))
+fi""".replace("@NAMES@", "|".join(COMMANDS))
 
 
 def make_fish(found: dict[str, list[Word]]) -> str:
     """Make the script for fish."""
-    names = " ".join(commands.COMMANDS)
+    names = " ".join(COMMANDS)
     lines = [
         "# completion of poolcrawl for fish: poolcrawl completion fish > ~/.config/fish/completions/poolcrawl.fish"
     ]
-    for name, each in commands.COMMANDS.items():
+    for name, each in COMMANDS.items():
         lines.append(f"complete -c poolcrawl -n __fish_is_first_arg -a {name} -d {_fish(each.help)}")
     for name, words in found.items():
         where = f"'__fish_seen_subcommand_from {name}'" if name else f"'not __fish_seen_subcommand_from {names}'"

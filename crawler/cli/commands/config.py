@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from typing import Any
 
 import msgspec
 
 from crawler.cli import layers
-from crawler.cli import main as cli
 from crawler.cli.arguments import Parser
+from crawler.cli.option_files import as_toml
+from crawler.cli.options import add_options, flag_of, read_flags
 from crawler.text import printable
 
 
@@ -26,13 +26,13 @@ def make_parser(name: str) -> Parser:
         "(POOLCRAWL_MAX_PAGES=500), -s KEY=VALUE or flag, of which the later one wins.",
     )
     parser.add_argument("--json", action="store_true", help="as JSON: {KEY: {value, source}}")
-    cli.add_options(parser)
+    add_options(parser)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every option."""
-    found = layers.read_layers(arguments.config, arguments.set or [], cli.read_flags(arguments), os.environ)
+    found = layers.read_layers(arguments.config, arguments.set or [], read_flags(arguments), os.environ)
     values = msgspec.structs.asdict(layers.put_together(found))
     sources = dict.fromkeys(values, "default")
     for layer in found:
@@ -50,14 +50,4 @@ def run(arguments: argparse.Namespace) -> int:
 def _describe(source: str, key: str) -> str:
     if source == layers.ENVIRONMENT:
         return f"{layers.ENVIRONMENT} {layers.ENVIRONMENT_PREFIX}{key.upper()}"
-    return f"flag {cli.flag_of(key)}" if source == layers.FLAGS else source
-
-
-def as_toml(value: Any) -> str:
-    """Return an option's value as it would stand in config.toml; printable."""
-    if isinstance(value, dict):
-        inside = ", ".join(f"{as_toml(key)} = {as_toml(each)}" for key, each in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(as_toml, value))}]"
-    return printable(json.dumps(value, ensure_ascii=False))
+    return f"flag {flag_of(key)}" if source == layers.FLAGS else source

@@ -1,23 +1,21 @@
-"""`python -m crawler help [COMMAND]`: the same as --help, for those who type it this way."""
+"""`python -m crawler help [COMMAND]`: what --help says, for those who type it this way."""
 
 from __future__ import annotations
 
 import argparse
 
-from crawler.cli import commands
-from crawler.cli import main as cli
 from crawler.cli.arguments import OneOf, Parser
+from crawler.cli.commands import COMMANDS
 
 
 def make_parser(name: str) -> Parser:
     """Make the parser of the command."""
     parser = Parser(name, description="Show the help of a command, or of a crawl and all commands.")
-    parser.add_argument("command", nargs="?", metavar="COMMAND", type=OneOf(*commands.COMMANDS))
+    parser.add_argument("command", nargs="?", metavar="COMMAND", type=OneOf(*COMMANDS))
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the help."""
-    name = arguments.command
-    (commands.load(name).make_parser(name) if name else cli.make_parser()).print_help()
+    arguments.parser_of(arguments.command or "").print_help()
     return 0

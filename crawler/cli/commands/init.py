@@ -1,19 +1,19 @@
 """`python -m crawler init [DIR]`: start a project that runs as it is, and whose test passes.
 
 Its files are those of the folder `project` of this package (a name that ends in .in is one that no tool should take
-for a module of ours) and the repository's config.toml, of which there is no other copy: a wheel has it in `project`.
+for a module of ours) and a config.toml made of the table of options.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
 from crawler.cli.arguments import Parser, program
+from crawler.cli.option_files import config_toml
 from crawler.errors import UsageError
 
 _HEADING: Final = """\
@@ -63,18 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
 def project_files() -> dict[str, str]:
     """Return the text of each file of a project by its path in it."""
     found = _walk(files("crawler.cli") / "project", "")
-    found["config.toml"] = make_config_toml(found.get("config.toml") or _repository_file("config.toml"))
+    found["config.toml"] = config_toml(_HEADING.format(program=program()), _OWN)
     return dict(sorted(found.items()))
-
-
-def make_config_toml(every_option: str) -> str:
-    """Return a project's config.toml: all options with their comments, each commented out but the project's own."""
-    body = every_option.partition("\n\n")[2]
-
-    def comment_out(line: re.Match[str]) -> str:
-        return f"{line[1]} = {_OWN[line[1]]}" if line[1] in _OWN else f"#{line[0]}"
-
-    return _HEADING.format(program=program()) + "\n" + re.sub(r"^(\w+) = .*$", comment_out, body, flags=re.MULTILINE)
 
 
 def _walk(folder: Traversable, place: str) -> dict[str, str]:
@@ -85,8 +75,3 @@ def _walk(folder: Traversable, place: str) -> dict[str, str]:
         else:
             found[place + entry.name.removesuffix(".in")] = entry.read_text(encoding="utf-8")
     return found
-
-
-def _repository_file(name: str) -> str:
-    """Read a file beside the package, where this is a clone of the repository and no installed package."""
-    return (Path(__file__).parents[3] / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`python -m crawler status`: where a crawl stands, running or not. What there is to say, `report` knows."""
+"""`python -m crawler status`: where a crawl stands, running or not. What there is to say, `api.report` knows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 
 from crawler.api import report
+from crawler.cli import console
 from crawler.cli.arguments import Parser, add_ledger, find_ledger
 
 
@@ -28,5 +29,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report.status(ledger), indent=2))
     else:
-        report.print_status(ledger)
+        console.print_status(ledger)
     return 0

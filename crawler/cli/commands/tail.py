@@ -102,7 +102,7 @@ def _as_line(row: dict[str, Any]) -> str:
 
 
 def _reader_is_gone() -> bool:
-    """Tell that standard output is a pipe that nobody reads any more: `| head -1` need not wait for a second line."""
+    """Return whether standard output is a pipe that nobody reads any more: `| head -1` waits for no second line."""
     poll = select.poll()
     try:
         poll.register(sys.stdout.fileno(), 0)

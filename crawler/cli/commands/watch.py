@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from crawler import clock
-from crawler.api.report import make_console, print_status, status
+from crawler.api.report import status
+from crawler.cli.console import make_console, print_status
 from crawler.cli.panel import terminal
 from crawler.text import readable_bytes
 

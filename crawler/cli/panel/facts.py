@@ -128,7 +128,7 @@ class Panel(Progress):
             self._errors.appendleft((clock.wall(), visit.url, outcome))
 
     def is_due(self, now: float) -> bool:
-        """Tell whether the panel, or a log line, is due."""
+        """Return whether the panel, or a log line, is due."""
         return now - self._shown >= SHOW_SECONDS
 
     def show(self, moment: Moment, now: float) -> None:

@@ -35,7 +35,7 @@ _CLEAR_LINE, CLEAR_BELOW = "\x1b[K", "\x1b[J"
 
 
 def is_fit(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal on which a cursor can be moved."""
+    """Return whether a stream is a terminal on which a cursor can be moved."""
     return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 

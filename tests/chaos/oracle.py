@@ -92,10 +92,11 @@ def crashes(crawling: Crawling) -> list[Crash]:
     return found
 
 
-# Not from the views, which show the latest page of a URL: a page that was stored twice is two rows. What was asked
-# for less first, as an embed, and then as what it is, has a row of either kind.
+# Not from the views, which show the latest page of a URL: a page that was stored twice is two rows. What was asked for
+# less first, as an embed, and then as what it is, has a row of either kind.
 _STORED_PAGES = """
-SELECT h.host || u.target FROM _pages p JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq AND u.purpose = p.purpose
+SELECT h.host || u.target FROM _pages p
+JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq AND u.purpose = p.purpose
 JOIN _hosts h ON h.id = p.host_id
 """
 _STORED_ITEMS = """

@@ -78,10 +78,9 @@ class Purpose(enum.IntEnum):
 
 #: what a URL that is to be crawled or checked may be, the strongest purpose first
 CHAIN: Final = (Purpose.PAGE, Purpose.EMBED, Purpose.EXTERNAL_FRAGMENT, Purpose.EXTERNAL)
-ROBOTS_SEQ: Final = -1  # the seq of a robots.txt visit, which is no row of urls
 
 UrlId = tuple[int, int]  # (host_id, seq): the key of a row of urls
-VisitId = UrlId
+NO_ROW: Final = 0  # the seq of an errand's visit, which says nothing: see `Visit.key`
 
 
 class Visit(msgspec.Struct, array_like=True, frozen=True):
@@ -105,7 +104,7 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
     briefing: int = 0  # the version of the briefing that it needs, of the host that is asked
 
     @property
-    def id(self) -> VisitId:
+    def id(self) -> UrlId:
         """Return the key of its row."""
         return (self.host_id, self.seq)
 
@@ -131,9 +130,7 @@ class Briefing(msgspec.Struct, array_like=True, frozen=True):
 
     host_id: int
     version: int  # a larger one is newer, among all hosts' of a run
-    verdict: str = (
-        ""  # of its robots.txt: "allow" | "deny" (it is unreachable) | "rules" (in `body`); "": not known yet
-    )
+    verdict: str = ""  # of its robots.txt: "allow" | "deny" (unreachable) | "rules" (in `body`); "": not known yet
     reason: str = ""  # of "deny"
     body: str = ""
     delay_seconds: float = 0.0  # between the end of a request to it and the next one

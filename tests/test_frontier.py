@@ -20,7 +20,6 @@ from crawler.model import (
     DONE,
     RETRY,
     ROBOTS,
-    ROBOTS_SEQ,
     UNASKED,
     End,
     HostFacts,
@@ -81,7 +80,7 @@ def test_the_first_visit_of_a_host_is_for_its_robots_txt_and_alone(tmp_path: Pat
     stand = Stand(tmp_path, config(delay_seconds=0.0, per_host=8), robots=False)
     stand.add_links()
     (visit,) = stand.take()
-    assert (visit.seq, visit.hop, visit.url) == (ROBOTS_SEQ, "P", "http://a.test/robots.txt")
+    assert (visit.purpose, visit.hop, visit.url) == (Purpose.ROBOTS, "P", "http://a.test/robots.txt")
     stand.settle(visit, ROBOTS)
     assert stand.take() == []  # not before the rules are committed
     stand.bench.commit(Result(robots=RobotsRow(1, "rules", 1, 200, body="User-agent: *", fetched_at=time.time())))

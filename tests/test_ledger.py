@@ -36,13 +36,15 @@ class Bench:
         self.reader = Reader(path, self.opening.run_id)
         self.number = 0
 
-    def numbered(self, *results: Result, hungry: bool = False, hosts: list[HostFacts] | None = None) -> NumberedBatch:
+    def numbered(
+        self, *results: Result, flush_early: bool = False, hosts: list[HostFacts] | None = None
+    ) -> NumberedBatch:
         self.number += 1
         raw = [msgspec.Raw(msgspec.msgpack.encode(result)) for result in results]
-        return NumberedBatch(self.number, hungry, msgspec.msgpack.encode(Batch(raw, hosts or [])))
+        return NumberedBatch(self.number, flush_early, msgspec.msgpack.encode(Batch(raw, hosts or [])))
 
-    def commit(self, *results: Result, hungry: bool = True) -> None:
-        self.writer.commit([self.numbered(*results, hungry=hungry)], queue_is_empty=True)
+    def commit(self, *results: Result, flush_early: bool = True) -> None:
+        self.writer.commit([self.numbered(*results, flush_early=flush_early)], queue_is_empty=True)
 
     def page(
         self, seq: int, links: list[str], depth: int = 0, visits: int = 0, purpose: Purpose = Purpose.PAGE
@@ -125,14 +127,14 @@ def test_a_retried_url_stays_queued_behind_the_others(bench: Bench) -> None:
     assert [(row.target, row.attempts) for row in bench.reader.ready(1, 10)] == [("/2", 0), ("/1", 1)]
 
 
-def test_candidates_wait_until_somebody_is_hungry_or_they_are_old(bench: Bench) -> None:
+def test_candidates_wait_until_they_are_wanted_early_or_are_old(bench: Bench) -> None:
     bench.writer._merge_due = float("inf")
-    bench.commit(bench.page(0, ["http://a.test/1"]), hungry=False)
+    bench.commit(bench.page(0, ["http://a.test/1"]), flush_early=False)
     assert (bench.reader.counters().candidates, bench.reader.counters().urls) == (1, 1)
     bench.commit()
     assert (bench.reader.counters().candidates, bench.reader.counters().urls) == (0, 2)
     bench.writer._merge_due = 0.0
-    bench.commit(bench.page(1, ["http://a.test/2"], depth=1), hungry=False)
+    bench.commit(bench.page(1, ["http://a.test/2"], depth=1), flush_early=False)
     assert (bench.reader.counters().candidates, bench.reader.counters().urls) == (0, 3)
 
 

@@ -53,7 +53,7 @@ def test_candidates_in_any_order_and_any_groups_give_one_frontier(seed: int, tmp
     dice.shuffle(waiting)
     while waiting:
         count = dice.randint(1, 9)
-        bench.commit(Result(candidates=waiting[:count]), hungry=dice.random() < 0.7)
+        bench.commit(Result(candidates=waiting[:count]), flush_early=dice.random() < 0.7)
         del waiting[:count]
     bench.commit()
     found = reached(bench)
@@ -107,7 +107,7 @@ def test_pages_that_come_back_in_any_order_give_one_crawl(seed: int, max_depth: 
         ended = [row for row in out.values() if dice.random() < speeds[row.target]]
         for row in ended:
             del out[row.seq]
-        bench.commit(*(visit(bench, row) for row in ended), hungry=dice.random() < 0.7)
+        bench.commit(*(visit(bench, row) for row in ended), flush_early=dice.random() < 0.7)
     found = {str(url).removeprefix("http://a.test"): depth for url, depth in bench.rows("SELECT url, depth FROM urls")}
     if max_depth >= 0:
         assert found == {url: depth for url, depth in DEPTHS.items() if depth <= max_depth}
@@ -123,10 +123,10 @@ def test_pages_that_come_back_in_any_order_give_one_crawl(seed: int, max_depth: 
 def test_a_merge_counts_what_is_new_and_forgets_what_it_has_merged(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "crawl.db", CONFIG)
     links = bench.offers.links([f"http://a.test/{number}" for number in range(5)], Purpose.PAGE, 0, (1, 0))
-    bench.commit(Result(candidates=links), Result(candidates=links[:3]), hungry=True)
+    bench.commit(Result(candidates=links), Result(candidates=links[:3]), flush_early=True)
     before = bench.reader.counters()
     assert (before.urls, before.queued, before.candidates) == (6, 6, 0)
-    bench.commit(Result(candidates=links), hungry=True)
+    bench.commit(Result(candidates=links), flush_early=True)
     assert bench.reader.counters()._replace(committed=0, merges=0) == before._replace(committed=0, merges=0)
     assert [row.target for row in bench.reader.ready(1, 9)] == ["/", *(f"/{number}" for number in range(5))]
     assert bench.rows("SELECT via, count(*) FROM urls WHERE depth > 0 GROUP BY via") == [(SEED, 5)]

@@ -11,7 +11,7 @@ import pytest
 
 from crawler import errors
 from crawler.config import Config
-from crawler.model import ROBOTS_SEQ, Answer, Batch, Briefing, Order, Outcome, Purpose, Result, Returned, Visit
+from crawler.model import NO_ROW, Answer, Batch, Briefing, Order, Outcome, Purpose, Result, Returned, Visit
 from crawler.processes.mark import Mark
 from crawler.transports import Request
 from crawler.worker import pump as worker
@@ -21,7 +21,7 @@ HOST = "http://a.test"
 ALLOW = Briefing(1, 1, "allow")
 
 
-ROBOTS = Visit(1, ROBOTS_SEQ, 99, HOST, "/robots.txt", "P", Purpose.ROBOTS, 0, 0, 0, 0, False, 1, 1)
+ROBOTS = Visit(1, NO_ROW, 99, HOST, "/robots.txt", "P", Purpose.ROBOTS, 0, 0, 0, 0, False, 1, 1)
 
 
 class ListTransport:
@@ -110,7 +110,7 @@ def test_a_worker_without_a_hosts_briefing_gives_the_visit_back() -> None:
     outcomes, results = call([visit(1, "/1")])
     assert (ends(outcomes), results, ListTransport.asked) == ({1: ("unasked", "")}, [], [])
     outcomes, results = call([msgspec.structs.replace(ROBOTS, host_id=2)])
-    assert (ends(outcomes), results, ListTransport.asked) == ({ROBOTS_SEQ: ("unasked", "")}, [], [])
+    assert (ends(outcomes), results, ListTransport.asked) == ({-1: ("unasked", "")}, [], [])
 
 
 def test_a_visit_that_needs_a_newer_briefing_is_given_back_and_an_older_one_is_asked() -> None:

@@ -74,7 +74,7 @@ def convert_links(kind: Kind, setup: ConvertSetup, stop: Any) -> Counts:
 
     Args:
         kind: where it is done.
-        stop: an `engine.Stop`: once it has a reason, the rest is left for the next run.
+        stop: an `engine.job.Stop`: once it has a reason, the rest is left for the next run.
 
     Raises:
         SavingError, StorageError: a file or the ledger cannot be read or written.

@@ -43,6 +43,7 @@ from crawler.ledger.reader import Reader
 from crawler.model import FAILED, FINISHED, MAX_PAGES, UNASKED, Batch, Order, Outcome, Result, Returned, Visit
 from crawler.processes.capacity import most_requests
 from crawler.processes.kinds import BatchQueue, CommitLock, Daemon, Daemons, Kind, Pool, WordQueue
+from crawler.worker.outcome import killed_worker
 from crawler.worker.pump import WorkerSetup, get_pages, set_up, tear_down
 
 log = logging.getLogger("crawler")
@@ -324,11 +325,10 @@ class Crawl:
     def fail(self, visit: Visit, why: str) -> None:
         """End a visit that kills its workers, by a batch of our own."""
         log.warning("%s failed: killed-worker: %s", visit.url, why)
-        reason = "killed-worker"
         if errands.is_errand(visit):
-            result = Result(robots=errands.denied(visit, reason))
+            result = Result(robots=errands.denied(visit, "killed-worker"))
         else:
-            result = Result(visit.ended(FAILED, reason, why))
+            result = killed_worker(visit, why)
         batch = _encode(Batch([msgspec.Raw(_encode(result))]))
         self.drain.outbox.hand_over(batch, flush_early=self.flush_early, ended=[(visit, FAILED)])
 

@@ -102,7 +102,7 @@ class Crew:
         for visit in lost:
             is_marked = visit.tag == marked
             if is_marked:
-                log.warning("it was parsing %s: a strike", visit.url)
+                log.warning("it was parsing %s: its death is counted", visit.url)
             told.append((visit, self._suspects.died_with(visit, marked=is_marked, alone=len(lost) == 1)))
         self._begin(life.worker, life.in_flight)
         return told

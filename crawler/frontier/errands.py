@@ -14,7 +14,7 @@ from typing import Protocol
 from crawler import clock
 from crawler.config import Config
 from crawler.ledger.reader import HostRow
-from crawler.model import CHAIN, PREREQUISITE, ROBOTS_SEQ, Purpose, RobotsRow, Visit
+from crawler.model import CHAIN, NO_ROW, PREREQUISITE, Purpose, RobotsRow, Visit
 
 ROBOTS_TARGET = "/robots.txt"
 
@@ -69,7 +69,7 @@ class Errand:
         """Make the visit that asks for it."""
         self._since = self._since or now
         return Visit(
-            self._host_id, ROBOTS_SEQ, tag, place.name, self._target, PREREQUISITE, Purpose.ROBOTS, 0,
+            self._host_id, NO_ROW, tag, place.name, self._target, PREREQUISITE, Purpose.ROBOTS, 0,
             self._redirects, self._tries, 0, place.named, 1, place.id, now - self._since, place.version,
         )  # fmt: skip
 

@@ -12,8 +12,6 @@ from crawler.config import Config
 from crawler.model import Purpose
 from crawler.rules.mime import CSS_TYPES, PAGE_TYPES
 
-WHOLE, TO_CAP = 0, -1  # how much of a body is wanted: all of it, and else the visit fails; what the cap leaves
-
 
 class Meaning(NamedTuple):
     """A row of the table."""
@@ -22,16 +20,17 @@ class Meaning(NamedTuple):
     types: tuple[str, ...] = ()  # of bodies that are read,
     types_for_embeds: tuple[str, ...] = ()  # and these where embeds are wanted,
     types_for_fragments: tuple[str, ...] = ()  # and these where fragments are checked
-    body_bytes: int = WHOLE  # or TO_CAP, or at most so many, of any type
+    is_cut: bool = False  # what max_body_bytes leaves of a body is enough; else a larger one is a failure
+    most_bytes: int = 0  # > 0: no more of a body than this is wanted, of whatever type
     is_kept: bool = False  # its body is its URL's content: it has a digest, and may be saved
 
 
 MEANINGS: Final[dict[Purpose, Meaning]] = {
     Purpose.PAGE: Meaning(types=PAGE_TYPES, types_for_embeds=CSS_TYPES, is_kept=True),
     Purpose.EMBED: Meaning(types=CSS_TYPES, types_for_fragments=PAGE_TYPES, is_kept=True),
-    Purpose.EXTERNAL_FRAGMENT: Meaning(types=PAGE_TYPES, body_bytes=TO_CAP),
+    Purpose.EXTERNAL_FRAGMENT: Meaning(types=PAGE_TYPES, is_cut=True),
     Purpose.EXTERNAL: Meaning(head_first=True),
-    Purpose.ROBOTS: Meaning(body_bytes=512_000),  # RFC 9309 section 2.5: at least 500 kibibytes
+    Purpose.ROBOTS: Meaning(most_bytes=512_000),  # RFC 9309 section 2.5: at least 500 kibibytes
 }
 
 

@@ -17,7 +17,7 @@ from protego import Protego
 from crawler.model import Purpose
 from crawler.rules.purposes import MEANINGS
 
-MAX_BODY_BYTES: Final = MEANINGS[Purpose.ROBOTS].body_bytes
+MAX_BODY_BYTES: Final = MEANINGS[Purpose.ROBOTS].most_bytes
 MAX_REDIRECTS: Final = 5  # section 2.3.1.2: at least five
 MAX_CRAWL_DELAY_SECONDS: Final = 3_600.0  # Crawl-delay is no part of the RFC; more than this is a typing error, or a no
 

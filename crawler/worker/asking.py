@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from crawler.config import Config
 from crawler.model import Purpose, Visit
 from crawler.rules.offers import Offers
-from crawler.rules.purposes import MEANINGS, TO_CAP, types_read
+from crawler.rules.purposes import MEANINGS, types_read
 from crawler.transports import Request
 
 if TYPE_CHECKING:
@@ -35,6 +35,6 @@ class Asking:
             return Request(visit.tag, visit.host, visit.target, visit.named, 0, "HEAD", (), headers)
         purpose = self._offers.effective(visit.purpose)
         meaning, types = MEANINGS[purpose], self._types[purpose]
-        cut_body_at = self._max_body_bytes if meaning.body_bytes == TO_CAP else meaning.body_bytes
+        cut_body_at = meaning.most_bytes or (self._max_body_bytes if meaning.is_cut else 0)
         wanted = self._keeper.types(visit.url, types) if self._keeper is not None and meaning.is_kept else types
         return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, "GET", wanted, headers)

@@ -68,6 +68,13 @@ def retry_after_seconds(answer: Answer) -> float:
     return politeness.retry_after_seconds(header, clock.wall()) if header else 0.0
 
 
+def killed_worker(visit: Visit, why: str) -> Result:
+    """Return what a visit gives of which its workers died."""
+    reason = "killed-worker"
+    attempt = AttemptRow(visit.host_id, visit.seq, visit.visits + 1, int(clock.wall() * 1000), reason, None, 0)
+    return Result(visit.ended(FAILED, reason, why), attempt=attempt)
+
+
 def internal_error(visit: Visit, text: str) -> tuple[Outcome, Result]:
     """Return how a visit ends that this program failed on."""
     reason = "internal-error"

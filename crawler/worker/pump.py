@@ -7,9 +7,9 @@
        └──► unasked, or ended without a request (robots, scope, ...) ──────────────────┘
 
 A call never waits for a slow server: it returns when its batch is full, as soon as anything is finished if the
-coordinator is hungry, and in any case after `HOLD_SECONDS`; what is still in flight then comes back with a later call.
-It never raises: what goes wrong with a page is that page's outcome, with the worker itself it is text in `Returned`.
-(But for a MemoryError, after which a process is of no use, and could not even send it: the process ends.)
+coordinator wants new links early, and in any case after `HOLD_SECONDS`; what is still in flight then comes back with a
+later call. It never raises: what goes wrong with a page is that page's outcome, with the worker itself it is text in
+`Returned`. (But for a MemoryError, after which a process is of no use, and could not even send it: the process ends.)
 
 Runs in a worker process (or in the one thread of a crawl without processes). All state is in a `Pump`, in a registry by
 generation, because one process may serve several crawls. It must not know the ledger, the queue or other workers.

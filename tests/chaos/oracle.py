@@ -206,9 +206,9 @@ def _gaps(crawling: Crawling) -> list[str]:
 
 
 def _killed(crawling: Crawling, killed: set[str]) -> list[str]:
-    """Look for pages that were ended as killers without two strikes in the log."""
-    strikes = Counter(_log_urls(crawling, "it was parsing ", ": a strike"))
-    return [f"{url} ended killed-worker after {strikes[url]} strikes" for url in sorted(killed) if strikes[url] < 2]
+    """Look for pages that were ended as killers without two counted deaths in the log."""
+    deaths = Counter(_log_urls(crawling, "it was parsing ", ": its death is counted"))
+    return [f"{url} ended killed-worker after {deaths[url]} deaths" for url in sorted(killed) if deaths[url] < 2]
 
 
 def _forbidden_by_kills(crawling: Crawling) -> set[str]:

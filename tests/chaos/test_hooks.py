@@ -34,7 +34,7 @@ def _plain_pages(server: WebServer, count: int) -> list[str]:
         pytest.param(("sleep", "loop"), 0.2, marks=pytest.mark.slow),
     ],
 )
-def test_a_page_that_always_kills_its_worker_ends_after_two_strikes_and_all_others_as_ever(
+def test_a_page_that_always_kills_its_worker_ends_after_two_deaths_and_all_others_as_ever(
     deeds: tuple[str, ...], delay_seconds: float
 ) -> None:
     options = SHORT._replace(delay_seconds=delay_seconds)

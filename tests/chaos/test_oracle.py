@@ -73,7 +73,7 @@ def test_a_sound_crawl_passes(crawling: Crawling) -> None:
         ("UPDATE _urls SET target = target || '1' WHERE seq = 1 AND host_id = 1", "not a URL of this crawl"),
         (
             "UPDATE _urls SET state = 'failed', reason = 'killed-worker' WHERE reason = 'ok' AND seq = 1",
-            "ended killed-worker after 0 strikes",
+            "ended killed-worker after 0 deaths",
         ),
         ("DELETE FROM _pages WHERE id = 1", "page lost: http"),
         (

@@ -280,7 +280,7 @@ def test_a_copy_that_is_gone_is_named(tmp_path: Path) -> None:
 def test_names_are_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path; import sys; assert sys.getfilesystemencoding() != 'utf-8'\n"
-        "from crawler import saving\n"
+        "from crawler.copy import saving\n"
         "copy = saving.Copy(saving.prepare(Path('copy'), bytes(16), syncs=False), 'x');"
         "name = 'a.test/\\xe4/\\u8868.html';"
         "copy.write(name, b'body'); assert copy.has(name) and copy.read(name)"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from crawler.config import Config
 from crawler.model import Purpose, Visit
 from crawler.rules.offers import Offers
-from crawler.rules.purposes import MEANINGS, types_read
+from crawler.rules.purposes import MEANINGS, Meaning, types_read
 from crawler.transports import Request
 
 if TYPE_CHECKING:
@@ -24,17 +24,20 @@ class Asking:
     """The rule of one crawl."""
 
     def __init__(self, config: Config, offers: Offers, keeper: Keeper | None) -> None:
-        self._offers = offers
         self._keeper = keeper
-        self._max_body_bytes = config.max_body_bytes
-        self._types = {purpose: types_read(purpose, config) for purpose in Purpose}
+        self._rows = {purpose: _row(offers.effective(purpose), config) for purpose in Purpose}
 
     def request(self, visit: Visit, headers: Headers) -> Request:
         """Return what to ask of a visit's host, with the headers of its briefing."""
-        if self._offers.asks_head(visit):
+        meaning, types, cut_body_at = self._rows[visit.purpose]
+        if meaning.head_first and not visit.attempts:
             return Request(visit.tag, visit.host, visit.target, visit.named, 0, "HEAD", (), headers)
-        purpose = self._offers.effective(visit.purpose)
-        meaning, types = MEANINGS[purpose], self._types[purpose]
-        cut_body_at = meaning.most_bytes or (self._max_body_bytes if meaning.is_cut else 0)
         wanted = self._keeper.types(visit.url, types) if self._keeper is not None and meaning.is_kept else types
         return Request(visit.tag, visit.host, visit.target, visit.named, cut_body_at, "GET", wanted, headers)
+
+
+def _row(purpose: Purpose, config: Config) -> tuple[Meaning, tuple[str, ...], int]:
+    """Return what a purpose means in a crawl, which types of body are read, and where a body is cut; 0: it is not."""
+    meaning = MEANINGS[purpose]
+    cut_body_at = meaning.most_bytes or (config.max_body_bytes if meaning.is_cut else 0)
+    return meaning, types_read(purpose, config), cut_body_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from crawler import clock
-from crawler.model import DONE, FAILED, Answer, AttemptRow, Outcome, PageRow, Purpose, Result, Visit
+from crawler.model import CHAIN, DONE, FAILED, Answer, AttemptRow, Outcome, PageRow, Result, Visit
 from crawler.rules import politeness
 from crawler.rules.purposes import MEANINGS
 
@@ -54,7 +54,7 @@ def page_row(visit: Visit, answer: Answer) -> PageRow:
 
 def attempt_row(visit: Visit, answer: Answer, outcome: Outcome) -> AttemptRow | None:
     """Return the row of a try that was no success at once; None for one that was, and for an errand."""
-    if visit.purpose == Purpose.ROBOTS or (outcome.what == DONE and not visit.visits):
+    if (outcome.what == DONE and not visit.visits) or visit.purpose not in CHAIN:
         return None
     return AttemptRow(
         visit.host_id, visit.seq, visit.visits + 1, int(answer.started_at * 1000), outcome.reason,

@@ -34,6 +34,7 @@ from crawler.config import Config
 from crawler.errors import SavingError, UsageError
 from crawler.load import load_hook
 from crawler.model import (
+    CHAIN,
     FAILED,
     MAX_REDIRECTS,
     SKIPPED,
@@ -224,7 +225,7 @@ class Pump:
     def _admit(self, visit: Visit) -> None:
         """Let a visit wait for its request, or end it at once."""
         known = self._briefings.of(visit)
-        is_errand = visit.purpose == Purpose.ROBOTS
+        is_errand = visit.purpose not in CHAIN
         if known is None or not (known.is_complete or is_errand):
             self._outgoing.unask(visit)
             return
@@ -241,7 +242,7 @@ class Pump:
         """Return how a visit ends that must not be asked."""
         if visit.redirects > MAX_REDIRECTS:
             return visit.ended(SKIPPED, "too-many-redirects", asked=False)
-        if visit.purpose != Purpose.PAGE or visit.depth > 0:  # seeds and what they redirect to are always in scope
+        if visit.depth > 0 or visit.purpose != Purpose.PAGE:  # seeds and what they redirect to are always in scope
             objection = self._offers.objection(visit.host, visit.target, visit.purpose, visit.depth)
             if objection:
                 return visit.ended(SKIPPED, objection, asked=False)

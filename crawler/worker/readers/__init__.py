@@ -36,6 +36,8 @@ READERS: Final[dict[tuple[Purpose, str], Reader]] = {
     (Purpose.EMBED, CSS): css.read,
     (Purpose.EXTERNAL_FRAGMENT, HTML): anchors.read,
 }
+#: an errand → its reader, which reads whatever came back, or did not
+ERRANDS: Final[dict[Purpose, Reader]] = {Purpose.ROBOTS: robots.read}
 #: what came back → its reader, whatever a visit is for that does not stand above
 OTHERWISE: Final[dict[str, Reader]] = {
     FAILURE: failure.read,
@@ -57,10 +59,10 @@ class Readers:
 
     def read(self, visit: Visit, answer: Answer) -> Reading:
         """Return what an answer gives. May raise on a bug only."""
-        if visit.purpose == Purpose.ROBOTS:  # reads whatever came back, or did not
-            return robots.read(self._context, visit, answer)
-        what = self._what_came(visit, answer)
-        reader = READERS.get((visit.purpose, what)) or OTHERWISE[what]
+        reader = ERRANDS.get(visit.purpose)
+        if reader is None:
+            what = self._what_came(visit, answer)
+            reader = READERS.get((visit.purpose, what)) or OTHERWISE[what]
         return reader(self._context, visit, answer)
 
     def _what_came(self, visit: Visit, answer: Answer) -> str:

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-#: How a URL came to us: as a link (seeds too), a redirect's target, an embedded resource, a sitemap's entry, or as
-#: the prerequisite of other requests (robots.txt). The letters are those of Heritrix's crawl log.
-LINK, REDIRECT, EMBED, SITEMAP, PREREQUISITE = "L", "R", "E", "M", "P"
+#: How a URL came to us: as a link (seeds too), a redirect's target, an embedded resource, or as the
+#: prerequisite of other requests (robots.txt). The letters are those of Heritrix's crawl log.
+LINK, REDIRECT, EMBED, PREREQUISITE = "L", "R", "E", "P"
 
 QUEUED, DONE, FAILED, SKIPPED = "queued", "done", "failed", "skipped"
 
@@ -71,6 +71,11 @@ class Purpose(enum.IntEnum):
     ROBOTS = 16  # a host's robots.txt
 
     @property
+    def is_errand(self) -> bool:
+        """Return whether it is no step of the chain, and so no row of the ledger's queue."""
+        return self not in CHAIN
+
+    @property
     def word(self) -> str:
         """Return it as users read it: "external-fragment"."""
         return self.name.lower().replace("_", "-")
@@ -80,7 +85,10 @@ class Purpose(enum.IntEnum):
 CHAIN: Final = (Purpose.PAGE, Purpose.EMBED, Purpose.EXTERNAL_FRAGMENT, Purpose.EXTERNAL)
 
 UrlId = tuple[int, int]  # (host_id, seq): the key of a row of urls
-NO_ROW: Final = 0  # the seq of an errand's visit, which says nothing: see `Visit.key`
+NO_ROW: Final = -1  # the seq of an errand's visit: it is no row of urls
+
+
+Headers = tuple[tuple[str, str], ...]  # (name, value), in the order in which they stand on the wire
 
 
 class Visit(msgspec.Struct, array_like=True, frozen=True):
@@ -111,7 +119,7 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
     @property
     def key(self) -> tuple[int, int, int]:
         """Return what all tries of the same have in common: a URL's row, or an errand's host and what it is for."""
-        return (self.host_id, self.seq, 0 if self.purpose in CHAIN else self.purpose)
+        return (self.host_id, self.seq, self.purpose if self.purpose.is_errand else 0)
 
     @property
     def url(self) -> str:
@@ -134,7 +142,7 @@ class Briefing(msgspec.Struct, array_like=True, frozen=True):
     reason: str = ""  # of "deny"
     body: str = ""
     delay_seconds: float = 0.0  # between the end of a request to it and the next one
-    headers: tuple[tuple[str, str], ...] = ()  # that the user gave for requests to it
+    headers: Headers = ()  # that the user gave for requests to it
 
 
 class Order(msgspec.Struct, array_like=True):
@@ -215,8 +223,10 @@ class End(msgspec.Struct, array_like=True):
     seq: int
     visits: int  # as in the visit
     asked: bool  # the row's attempts get one more
-    purpose: Purpose  # as in the visit: where the ledger knows a smaller (purpose, depth) by now, the page's links are
-    depth: int  # offered again, or it is asked again
+    #: as in the visit, and so the depth: where the ledger knows a smaller pair by now, the page's links are offered
+    #: again, or, of a weaker purpose, the URL is asked again
+    purpose: Purpose
+    depth: int
     redirects: int
 
 
@@ -312,9 +322,9 @@ class Returned(NamedTuple):
     generation: str
     outcomes: bytes  # a list of `Outcome`
     batch: bytes  # a `Batch`; b"" where there are no outcomes
-    error: str = ""  # the worker cannot work: its set-up failed,
-    unusable: bool = False  # because of an option, so that no other worker could, either
-    unsaved: bool = False  # because a file cannot be saved
+    error: str = ""  # why the worker cannot work
+    unusable: bool = False  # it is an option that it fails of: no other worker could work, either
+    unsaved: bool = False  # it is a file that could not be saved
 
 
 class Answer(NamedTuple):
@@ -326,15 +336,15 @@ class Answer(NamedTuple):
     asked: bool = True  # something was, or may have been, sent
     status: int = 0
     http_version: str = ""
-    headers: tuple[tuple[str, str], ...] = ()  # as received, names in lower case, repeated ones kept
+    headers: Headers = ()  # as received, names in lower case, repeated ones kept
     body: bytes | None = None  # decoded; None where nobody wanted it
     wire_size: int | None = None
     ip: str = ""
     started_at: float = 0.0  # Unix time
     elapsed_seconds: float = 0.0
     ended: float = 0.0  # monotonic
-    raw_head: bytes | None = None  # as received, if the request was to keep it,
-    raw_body: bytes | None = None  # and so the body: freed of chunks, in its content coding
+    raw_head: bytes | None = None  # as received; None unless the request was to keep it
+    raw_body: bytes | None = None  # freed of chunks, in its content coding; None unless it was to be kept
 
     def header(self, name: str) -> str:
         """Return the first header of that (lower-case) name, or ""."""

@@ -47,7 +47,7 @@ class Stand:
         for _ in range(life.calls):
             life.returned("BrokenProcessPool", 101.0)
         assert self.crew.dead() == [life]
-        return self.crew.retire(life)
+        return [(lost.visit, lost.why) for lost in self.crew.retire(life)]
 
 
 def test_a_worker_keeps_its_number_and_its_share_in_all_its_lives_and_no_number_is_given_twice() -> None:
@@ -60,9 +60,48 @@ def test_a_worker_keeps_its_number_and_its_share_in_all_its_lives_and_no_number_
     assert [in_flight for _, in_flight in stand.made] == [4, 4, 7, 7]
     assert len({generation for generation, _ in stand.made}) == 4
     assert (first.is_retired, stand.pools[2].ends) == (True, [False])
-    del stand.crew.lives[1]  # it left
+    stand.crew.leave(1)
+    stand.crew.look(102.0, 60.0, lambda: 0)
     stand.crew.join(4)
     assert list(stand.crew.lives) == [0, 2, 3]
+
+
+def test_a_worker_that_leaves_gets_nothing_new_and_is_gone_when_it_holds_nothing() -> None:
+    stand = Stand()
+    life = stand.give(0, visit(1, 11))
+    stand.crew.leave(0)
+    assert stand.crew.rooms(is_open=True) == {1: 4 + AHEAD_VISITS}
+    stand.crew.look(101.0, 60.0, lambda: 0)
+    assert list(stand.crew.lives) == [0, 1]  # what it holds comes back first
+    life.returned("", 102.0)
+    stand.crew.settle(life, Outcome(11, DONE))
+    stand.crew.look(103.0, 60.0, lambda: 0)
+    assert (list(stand.crew.lives), life.is_retired, stand.pools[0].ends) == ([1], True, [False])
+
+
+def test_a_worker_that_dies_while_it_leaves_gives_all_back_and_is_gone() -> None:
+    stand = Stand()
+    life = stand.give(0, visit(1, 11))
+    stand.crew.leave(0)
+    assert stand.die(life) == [(visit(1, 11), "")]
+    assert list(stand.crew.lives) == [1]
+
+
+def test_a_worker_that_leaves_runs_first_what_has_to_run_alone_there() -> None:
+    stand = Stand()
+    stand.die(stand.give(0, visit(1, 11)), marked=11)
+    life = stand.crew.lives[0]
+    stand.crew.set_aside(life, [visit(1, 21)])
+    stand.crew.leave(0)
+    stand.crew.look(102.0, 60.0, lambda: 0)
+    life = stand.crew.lives[0]
+    alone = stand.crew.next_alone(life)
+    assert alone == visit(1, 21)
+    stand.give(0, alone)
+    life.returned("", 103.0)
+    stand.crew.settle(life, Outcome(21, DONE))
+    stand.crew.look(104.0, 60.0, lambda: 0)
+    assert list(stand.crew.lives) == [1]
 
 
 def test_what_a_dead_worker_held_is_given_back() -> None:

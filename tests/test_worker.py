@@ -15,6 +15,7 @@ from crawler.model import NO_ROW, Answer, Batch, Briefing, Order, Outcome, Purpo
 from crawler.processes.mark import Mark
 from crawler.transports import Request
 from crawler.worker import pump as worker
+from crawler.worker import readers
 from crawler.worker.pump import WorkerSetup, get_pages, set_up, tear_down
 
 HOST = "http://a.test"
@@ -225,7 +226,9 @@ def test_a_bug_on_one_page_costs_that_page_alone(monkeypatch: pytest.MonkeyPatch
     assert {result.end.error for result in results if result.end} == {"ZeroDivisionError: \x1b[31modd", "half"}
 
 
-def test_memory_that_has_run_out_is_the_workers_end_and_a_strike_for_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_has_run_out_is_the_workers_end_and_counts_against_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     mark = Mark()
     config = Config(transport="tests.test_worker:ListTransport")
     set_up(WorkerSetup("generation", config, (HOST + "/",), b"key", 8, None), mark)
@@ -270,3 +273,16 @@ def explode() -> None:
 def test_every_error_survives_pickling(kind: type[errors.CrawlerError]) -> None:
     again = pickle.loads(pickle.dumps(kind("the text")))  # noqa: S301  (made here)
     assert (type(again), str(again)) == (kind, "the text")
+
+
+def test_an_errand_that_this_program_fails_on_denies_its_host_and_ends_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("odd")
+
+    monkeypatch.setitem(readers.ERRANDS, Purpose.ROBOTS, fail)
+    ListTransport.answers = {"/robots.txt": page()}
+    outcomes, (result,) = call([ROBOTS], [ALLOW])
+    assert [(outcome.tag, outcome.what, outcome.reason) for outcome in outcomes] == [(99, "robots", "internal-error")]
+    assert (result.end, result.attempt) == (None, None)
+    assert result.robots is not None
+    assert (result.robots.host_id, result.robots.verdict, result.robots.reason) == (1, "deny", "internal-error")

@@ -37,13 +37,12 @@ from crawler.engine.memory import MemoryWatch
 from crawler.engine.progress import Moment, Progress
 from crawler.engine.stillness import Stillness
 from crawler.errors import CrawlerError, SavingError, StorageError, UsageError
-from crawler.frontier import errands
 from crawler.frontier.frontier import Frontier
 from crawler.ledger.reader import Reader
-from crawler.model import FAILED, FINISHED, MAX_PAGES, UNASKED, Batch, Order, Outcome, Result, Returned, Visit
+from crawler.model import FAILED, FINISHED, MAX_PAGES, UNASKED, Batch, Order, Outcome, Returned, Visit
 from crawler.processes.capacity import most_requests
 from crawler.processes.kinds import BatchQueue, CommitLock, Daemon, Daemons, Kind, Pool, WordQueue
-from crawler.worker.outcome import killed_worker
+from crawler.worker.outcome import killed
 from crawler.worker.pump import WorkerSetup, get_pages, set_up, tear_down
 
 log = logging.getLogger("crawler")
@@ -315,22 +314,21 @@ class Crawl:
         if self.crew.dies_at_start(life):
             self.drain.refuse_unguarded()
             raise CrawlerError(f"worker processes die at start, {MAX_START_DEATHS} times in a row: {life.death()}")
-        for visit, why in self.crew.retire(life):
+        for visit, why, was_read in self.crew.retire(life):
+            if why or was_read:
+                self.tell_death(visit, why)
             if why:
-                self.fail(visit, why)
                 self.frontier.forget(visit, life.worker)
             else:
                 self.frontier.give_back(visit, life.worker)
 
-    def fail(self, visit: Visit, why: str) -> None:
-        """End a visit that kills its workers, by a batch of our own."""
-        log.warning("%s failed: killed-worker: %s", visit.url, why)
-        if errands.is_errand(visit):
-            result = Result(robots=errands.denied(visit, "killed-worker"))
-        else:
-            result = killed_worker(visit, why)
-        batch = _encode(Batch([msgspec.Raw(_encode(result))]))
-        self.drain.outbox.hand_over(batch, flush_early=self.flush_early, ended=[(visit, FAILED)])
+    def tell_death(self, visit: Visit, why: str) -> None:
+        """Tell the ledger that a worker died of a visit, and its end, if it has to end, by a batch of our own."""
+        if why:
+            log.warning("%s failed: killed-worker: %s", visit.url, why)
+        batch = _encode(Batch([msgspec.Raw(_encode(killed(visit, why)))]))
+        ended = [(visit, FAILED)] if why else []
+        self.drain.outbox.hand_over(batch, flush_early=self.flush_early, ended=ended)
 
     def close(self) -> None:
         """Leave no process, thread or connection behind; safe at any moment."""

@@ -3,8 +3,8 @@
     join ─► a life ─► (its process died, or a call is overdue: its calls come back as errors) ─► retire ─► the next life
                └────► (has grown too large) draining ─► holds nothing ─► renew ───────────────────────────────┘
 
-A worker is a number, the same in all its lives, and lives are found by it: workers may join at any time, and no number
-is given twice. `_quarantine` is filled by `set_aside`, emptied by `next_alone`, both in the main loop, and bounded by
+A worker is a number, the same in all its lives, and lives are found by it: workers may join and leave at any time, and
+no number is given twice. `_quarantine` is filled by `set_aside`, emptied by `next_alone`, both in the main loop, and bounded by
 what workers may hold.
 
 Runs in the coordinator's main loop. Must not know what a worker does, where it lives, nor the frontier.
@@ -18,6 +18,7 @@ import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from crawler.engine.life import Life
 from crawler.engine.memory import MemoryWatch
@@ -32,6 +33,14 @@ MAX_COUNTED_DEATHS = 2  # while a visit was being read
 MAX_DEATHS_ALONE = 10  # with a visit, whatever they died of
 
 MakePool = Callable[[str, int], Pool]
+
+
+class Lost(NamedTuple):
+    """A visit whose worker died."""
+
+    visit: Visit
+    why: str  # it has to end; "": it is handed out again
+    was_read: bool  # it was being read, and so may be what the worker died of
 
 
 class Crew:
@@ -53,6 +62,7 @@ class Crew:
         self._make_pool = make_pool
         self._suspects = Suspects()
         self._quarantine: dict[int, deque[Visit]] = defaultdict(deque)  # by worker
+        self._leaving: set[int] = set()  # workers that get nothing new
         self._crawl_id = uuid.uuid4().hex
         self._lives_begun = self._workers_begun = self._start_deaths = 0
 
@@ -66,6 +76,11 @@ class Crew:
         self._begin(self._workers_begun, in_flight)
         self._workers_begun += 1
 
+    def leave(self, worker: int) -> None:
+        """Let a worker leave: it gets no more visits, and is gone when it has given back what it holds."""
+        self._leaving.add(worker)
+        self.lives[worker].is_draining = True
+
     def look(self, now: float, deadline_seconds: float, others_bytes: Callable[[], int]) -> None:
         """Look after the workers: every few hundredths of a second.
 
@@ -76,7 +91,8 @@ class Crew:
             if trouble := life.look(now, deadline_seconds):
                 log.warning("%s", trouble)
             if life.is_draining and not life.held and not life.calls:
-                self._renew(life)
+                self._end(life)
+                self._follow(life)
         for trouble in self._memory.look(now, self.lives.values(), others_bytes):
             log.warning("%s", trouble)
 
@@ -89,23 +105,21 @@ class Crew:
         self._start_deaths += not life.has_returned
         return self._start_deaths >= MAX_START_DEATHS
 
-    def retire(self, life: Life) -> list[tuple[Visit, str]]:
-        """Begin another life in the place of one that is over.
-
-        Returns the visits that it held, each with the reason for which it has to end, "" if it has not.
-        """
+    def retire(self, life: Life) -> list[Lost]:
+        """Begin another life in the place of one that is over; return the visits that it held."""
         self._end(life)
         marked = life.pool.mark.value
-        lost = life.take_all_back()
-        log.warning("worker %s died (%s) with %s visits", life.worker, life.death(), len(lost))
-        told = []
-        for visit in lost:
-            is_marked = visit.tag == marked
-            if is_marked:
+        held = life.take_all_back()
+        log.warning("worker %s died (%s) with %s visits", life.worker, life.death(), len(held))
+        lost = []
+        for visit in held:
+            was_read = visit.tag == marked
+            if was_read:
                 log.warning("it was parsing %s: its death is counted", visit.url)
-            told.append((visit, self._suspects.died_with(visit, marked=is_marked, alone=len(lost) == 1)))
-        self._begin(life.worker, life.in_flight)
-        return told
+            why = self._suspects.died_with(visit, marked=was_read, alone=len(held) == 1)
+            lost.append(Lost(visit, why, was_read))
+        self._follow(life)
+        return lost
 
     def end(self) -> list[threading.Thread]:
         """End all lives; return the threads in which they shut down."""
@@ -117,10 +131,14 @@ class Crew:
         generation = f"{self._crawl_id}-{worker}-{self._lives_begun}"
         self.lives[worker] = Life(worker, generation, self._make_pool(generation, in_flight), in_flight)
 
-    def _renew(self, life: Life) -> None:
-        """Replace a life that is draining; it holds nothing and no call is under way."""
-        self._end(life)
+    def _follow(self, life: Life) -> None:
+        """Begin the next life of a worker whose last one has ended, unless it leaves and nothing waits for it."""
+        if life.worker in self._leaving and not self._quarantine[life.worker]:
+            self._leaving.remove(life.worker)
+            del self.lives[life.worker], self._quarantine[life.worker]
+            return
         self._begin(life.worker, life.in_flight)
+        self.lives[life.worker].is_draining = life.worker in self._leaving
 
     def _end(self, life: Life) -> None:
         with self._handover:  # whatever it says after this is dropped: its visits are given back
@@ -132,7 +150,11 @@ class Crew:
     def rooms(self, *, is_open: bool) -> dict[int, int]:
         """Return how many more visits each worker may be given; none where the crawl hands out nothing new."""
         quarantine = self._quarantine
-        rooms = {worker: life.room if is_open and not quarantine[worker] else 0 for worker, life in self.lives.items()}
+        rooms = {
+            worker: life.room if is_open and not quarantine[worker] else 0
+            for worker, life in self.lives.items()
+            if worker not in self._leaving
+        }
         self.has_room = any(rooms.values())
         return rooms
 

@@ -24,9 +24,9 @@ from crawler.processes.kinds import BatchQueue, CommitLock, Daemon, Daemons, Wor
 
 log = logging.getLogger("crawler")
 
-SAME_BATCH = 3  # how often the same first batch may fail,
-MAX_STALLS = 4  # how often in a row nothing may be committed, each time for twice as long,
-MAX_REPLACED = 500  # and how many sets of consumers may die in a row without a commit
+SAME_BATCH = 3  # how often the same first batch may fail
+MAX_STALLS = 4  # how often in a row nothing may be committed, each time for twice as long
+MAX_REPLACED = 500  # sets of consumers that may die in a row without a commit
 MAX_START_FAILURES = 20  # of consumers, in a row
 SLOW_SECONDS = 5.0  # without a commit, after which it is said
 JOIN_SECONDS = 0.05  # between two looks at the consumers while the queue is joined

@@ -22,8 +22,8 @@ from crawler.model import Visit
 from crawler.processes.kinds import BatchQueue
 
 PUT_SECONDS = 0.2  # to get the queue's condition, which a dead consumer may hold
-MAX_UNACKED = 256  # batches, and
-MAX_UNACKED_BYTES = 8 << 20  # bytes, beyond which nothing new is handed out
+#: how many batches, and how many bytes, may be unacknowledged before nothing new is handed out
+MAX_UNACKED, MAX_UNACKED_BYTES = 256, 8 << 20
 
 Ended = tuple[Visit, str]  # a visit, and what became of it: `Outcome.what`
 
@@ -42,8 +42,7 @@ class Outbox:
     def __init__(self) -> None:
         self.lock = threading.RLock()  # handing over, and retiring a worker or a queue
         self.unacked: dict[int, Kept] = {}
-        self.pages = 0  # page rows in what is unacknowledged, and
-        self.bytes = 0  # its size
+        self.pages = self.bytes = 0  # of what is unacknowledged: page rows, and size
         self._queue: BatchQueue | None = None
         self._number = 0
         self._encode = msgspec.msgpack.Encoder().encode

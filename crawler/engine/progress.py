@@ -1,7 +1,7 @@
 """How a crawl is getting on: counts of outcomes, and a log line every few seconds.
 
 Fed by the engine, in the coordinator's thread; says what it says through the logger "crawler.progress". The live panel
-(`crawler.panel`) is another one of this kind. Must not know the frontier or any process.
+(`cli.panel`) is another one of this kind. Must not know the frontier or any process.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Protocol
 from crawler import clock
 from crawler.config import Config
 from crawler.ledger.reader import HostRow
-from crawler.model import CHAIN, NO_ROW, PREREQUISITE, Purpose, RobotsRow, Visit
+from crawler.model import NO_ROW, PREREQUISITE, Purpose, Visit
 
 ROBOTS_TARGET = "/robots.txt"
 
@@ -30,16 +30,6 @@ class Place(Protocol):
     def named(self) -> bool: ...
     @property
     def version(self) -> int: ...
-
-
-def is_errand(visit: Visit) -> bool:
-    """Return whether a visit is an errand, and so no row of the ledger's queue."""
-    return visit.purpose not in CHAIN
-
-
-def denied(visit: Visit, reason: str) -> RobotsRow:
-    """Return what an errand gives that could not be run: its host is not to be asked."""
-    return RobotsRow(visit.host_id, "deny", visit.attempts + 1, reason=reason, fetched_at=clock.wall())
 
 
 class Errand:

@@ -21,7 +21,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from crawler import clock
 from crawler.config import Config
-from crawler.frontier.errands import is_errand
 from crawler.frontier.host import Host, Workers
 from crawler.ledger.counts import Counters
 from crawler.ledger.reader import HostRow, Reader, ReadyRow
@@ -30,7 +29,7 @@ from crawler.rules import politeness
 
 MAX_HOSTS = 16_384  # in memory at once
 KEPT_HOSTS = 1_024  # below this, a host without work stays in memory
-CHUNK = 128  # URLs of a host read at a time, fewer when there are many hosts:
+CHUNK = 128  # URLs of a host read at a time, unless there are very many hosts
 MAX_READY = 65_536  # URLs read and not handed out yet, of all hosts together, or so
 BURST = 16  # visits of one host handed out before the next due host has its turn
 GIVEN_BACK_SECONDS = 0.02  # a visit that came back unasked is not handed out sooner again
@@ -182,7 +181,7 @@ class Frontier:
         """Take note that a batch is committed, given the visits in it and what became of them (`Outcome.what`)."""
         for visit, what in ended:
             host = self._hosts[visit.host_id]
-            if is_errand(visit):
+            if visit.purpose.is_errand:
                 self._reload(host)
             elif what != UNASKED:
                 host.out.discard(visit.seq)
@@ -281,7 +280,7 @@ class Frontier:
         return host
 
     def _take_back(self, host: Host, visit: Visit) -> None:
-        if is_errand(visit):
+        if visit.purpose.is_errand:
             host.errand.is_out = False
         else:
             row = ReadyRow(

@@ -44,7 +44,7 @@ class Offers(NamedTuple):
 
     def links(self, found: Iterable[str], purpose: Purpose, depth: int, via: UrlId) -> list[Candidate]:
         """Return the candidates among the links (normal forms) of what was asked for this purpose, at this depth."""
-        if purpose != Purpose.PAGE or 0 <= self.max_depth <= depth:
+        if not MEANINGS[purpose].is_crawled or 0 <= self.max_depth <= depth:
             return []
         if self.refuses is not None:
             found = [url for url in found if not self.refuses(url)]
@@ -67,7 +67,7 @@ class Offers(NamedTuple):
 
     def pointed(self, found: Iterable[str], purpose: Purpose, depth: int, via: UrlId) -> list[Candidate]:
         """Return the candidates among links with a fragment that leave the scope: to be read for their anchors."""
-        if not self.reads_external or purpose != Purpose.PAGE or 0 <= self.max_depth <= depth:
+        if not (self.reads_external and MEANINGS[purpose].is_crawled) or 0 <= self.max_depth <= depth:
             return []
         candidates = []
         for url in found:
@@ -95,7 +95,7 @@ class Offers(NamedTuple):
     def embedded(self, found: Iterable[str], purpose: Purpose, depth: int, via: UrlId) -> list[Candidate]:
         """Return the candidates among what a page or stylesheet at this depth embeds (normal forms)."""
         steps = embed_steps(purpose, depth)
-        if not self.embeds or steps >= EMBED_STEPS or purpose > Purpose.EMBED:
+        if not (self.embeds and MEANINGS[purpose].has_embeds) or steps >= EMBED_STEPS:
             return []
         candidates = []
         for url in found:
@@ -115,7 +115,7 @@ class Offers(NamedTuple):
         if self.refuses is not None and not widens and self.refuses(location):
             return []
         host, target = urls.split(location)
-        verdict = OUT if purpose != Purpose.PAGE else IN if widens else self.scope.judge(host, target)
+        verdict = OUT if not MEANINGS[purpose].is_crawled else IN if widens else self.scope.judge(host, target)
         fingerprint = urls.fingerprint(location, self.key)
         candidates = []
         if verdict != OUT:
@@ -136,7 +136,7 @@ class Offers(NamedTuple):
         A page may be an embed as well, so its target must get what an embed's gets: else the smaller depth of the page
         would make the purpose of the target a weaker one, and the timing decide. Links to it may have fragments.
         """
-        if purpose != Purpose.PAGE:
+        if not MEANINGS[purpose].is_crawled:
             return purpose, depth
         if self.embeds:
             return Purpose.EMBED, 0
@@ -146,7 +146,7 @@ class Offers(NamedTuple):
 
     def objection(self, host: str, target: str, purpose: Purpose, depth: int) -> str:
         """Return the reason why a URL that was offered once is not to be asked; "": there is none."""
-        if purpose == Purpose.PAGE:
+        if MEANINGS[purpose].is_crawled:
             is_out = self.scope.judge(host, target) == OUT
         else:
             is_wanted = self.embeds if purpose == Purpose.EMBED else self.check_external

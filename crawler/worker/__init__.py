@@ -1,0 +1,1 @@
+"""What a worker does: takes visits in, asks, reads, and gives back what came of it. Knows neither ledger nor queue."""

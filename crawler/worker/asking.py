@@ -9,15 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crawler.config import Config
-from crawler.model import Purpose, Visit
+from crawler.model import Headers, Purpose, Visit
 from crawler.rules.offers import Offers
 from crawler.rules.purposes import MEANINGS, Meaning, types_read
 from crawler.transports import Request
 
 if TYPE_CHECKING:
     from crawler.copy.saving import Keeper
-
-Headers = tuple[tuple[str, str], ...]
 
 
 class Asking:

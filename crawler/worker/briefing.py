@@ -8,23 +8,20 @@ Runs in a worker, in the pump's thread; must not know the ledger.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from crawler import clock
 from crawler.config import ROBOTS_TOKEN, Config
-from crawler.model import Briefing, Visit
+from crawler.model import Briefing, Headers, Visit
 from crawler.rules.robots import Rules
 from crawler.transports import headers_of
 
 MAX_HOSTS = 2_048
-#: why a host is denied, if it is its own business → the reason with which its URLs fail; all else is its robots.txt's
-DENIALS: Mapping[str, str] = {"blocked-address": "blocked-address"}
-
-Headers = tuple[tuple[str, str], ...]
+#: why a host is denied whose URLs fail for that very reason; for all other reasons it is its robots.txt's
+OWN_REASONS: Final = frozenset({"blocked-address"})
 
 
 class Known(NamedTuple):
@@ -56,7 +53,7 @@ class Briefings:
         self._known[briefing.host_id] = Known(
             briefing.version,
             bool(verdict),
-            DENIALS.get(briefing.reason, "robots-unreachable") if verdict == "deny" else "",
+            _denial(briefing),
             Rules(briefing.body, ROBOTS_TOKEN) if verdict == "rules" else None,
             self._headers_with(briefing.headers),
         )
@@ -88,3 +85,9 @@ class Briefings:
         """Return whether a host is left alone now."""
         until = self._paused.get(host_id)
         return until is not None and until > clock.monotonic()
+
+
+def _denial(briefing: Briefing) -> str:
+    if briefing.verdict != "deny":
+        return ""
+    return briefing.reason if briefing.reason in OWN_REASONS else "robots-unreachable"

@@ -2,7 +2,7 @@
 
 `Page` is made for each HTML page that a hook is to see; its soup is made on first use, and bs4 is imported only then.
 Whatever a hook raises or returns becomes plain data here: JSON texts, URLs, one error text. Must not know where these
-go. Runs in a worker; `load_hook` also in the parent, so that a wrong name is told before the crawl starts.
+go. Runs in a worker.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from crawler import clock
-from crawler.model import CHAIN, DONE, FAILED, Answer, AttemptRow, Outcome, PageRow, Result, Visit
+from crawler.model import DONE, FAILED, ROBOTS, Answer, AttemptRow, Outcome, PageRow, Result, RobotsRow, Visit
 from crawler.rules import politeness
 from crawler.rules.purposes import MEANINGS
 
@@ -54,7 +54,7 @@ def page_row(visit: Visit, answer: Answer) -> PageRow:
 
 def attempt_row(visit: Visit, answer: Answer, outcome: Outcome) -> AttemptRow | None:
     """Return the row of a try that was no success at once; None for one that was, and for an errand."""
-    if (outcome.what == DONE and not visit.visits) or visit.purpose not in CHAIN:
+    if (outcome.what == DONE and not visit.visits) or visit.purpose.is_errand:
         return None
     return AttemptRow(
         visit.host_id, visit.seq, visit.visits + 1, int(answer.started_at * 1000), outcome.reason,
@@ -68,15 +68,30 @@ def retry_after_seconds(answer: Answer) -> float:
     return politeness.retry_after_seconds(header, clock.wall()) if header else 0.0
 
 
-def killed_worker(visit: Visit, why: str) -> Result:
-    """Return what a visit gives of which its workers died."""
+def killed(visit: Visit, why: str) -> Result:
+    """Return what a visit gives that its worker died of.
+
+    Args:
+        why: it has to end; "": it is tried again.
+    """
     reason = "killed-worker"
-    attempt = AttemptRow(visit.host_id, visit.seq, visit.visits + 1, int(clock.wall() * 1000), reason, None, 0)
-    return Result(visit.ended(FAILED, reason, why), attempt=attempt)
+    result = _failed(visit, reason, why) if why else Result()
+    if not visit.purpose.is_errand:
+        now_ms = int(clock.wall() * 1000)
+        result.attempt = AttemptRow(visit.host_id, visit.seq, visit.visits + 1, now_ms, reason, None, 0)
+    return result
 
 
 def internal_error(visit: Visit, text: str) -> tuple[Outcome, Result]:
     """Return how a visit ends that this program failed on."""
     reason = "internal-error"
-    outcome = Outcome(visit.tag, FAILED, reason, host_failed=politeness.RETRIES[reason].host_failed)
-    return outcome, Result(end=visit.ended(FAILED, reason, text))
+    what = ROBOTS if visit.purpose.is_errand else FAILED
+    outcome = Outcome(visit.tag, what, reason, host_failed=politeness.RETRIES[reason].host_failed)
+    return outcome, _failed(visit, reason, text)
+
+
+def _failed(visit: Visit, reason: str, text: str) -> Result:
+    """Return the end of a visit; an errand has no row to end: its host is not to be asked."""
+    if not visit.purpose.is_errand:
+        return Result(visit.ended(FAILED, reason, text))
+    return Result(robots=RobotsRow(visit.host_id, "deny", visit.attempts + 1, reason=reason, fetched_at=clock.wall()))

@@ -34,7 +34,6 @@ from crawler.config import Config
 from crawler.errors import SavingError, UsageError
 from crawler.load import load_hook
 from crawler.model import (
-    CHAIN,
     FAILED,
     MAX_REDIRECTS,
     SKIPPED,
@@ -225,7 +224,7 @@ class Pump:
     def _admit(self, visit: Visit) -> None:
         """Let a visit wait for its request, or end it at once."""
         known = self._briefings.of(visit)
-        is_errand = visit.purpose not in CHAIN
+        is_errand = visit.purpose.is_errand
         if known is None or not (known.is_complete or is_errand):
             self._outgoing.unask(visit)
             return

@@ -47,6 +47,8 @@ def test_a_page_that_always_kills_its_worker_ends_after_two_deaths_and_all_other
             assert judge(crawling).violations == []
             connection = sqlite3.connect(crawling.ledger)
             killers = connection.execute("SELECT url FROM urls WHERE reason = 'killed-worker'").fetchall()
+            tries = connection.execute("SELECT url, count(*) FROM attempts WHERE reason = 'killed-worker' GROUP BY url")
+            assert sorted(tries) == sorted((url, 2) for (url,) in killers)
             connection.close()
             assert {"/p" + url.partition("/p")[2] for (url,) in killers} == set(poison)
             assert [struck.role for struck in crawling.struck()] == [WORKER] * 2 * len(deeds)

@@ -17,29 +17,35 @@ from crawler.config import Config
 from crawler.model import REDIRECTS, Answer, Purpose, Visit
 from crawler.rules.mime import is_css, is_html
 from crawler.rules.offers import Offers
+from crawler.rules.purposes import CSS, HTML, MEANINGS
 from crawler.worker.readers import anchors, css, failure, html, redirect, robots
-from crawler.worker.readers.context import Context, Reader, Reading
+from crawler.worker.readers.context import Context, ReadAnswer, Reading
 
 #: what came back: no page yet, or none at all, ...
 FAILURE, REFUSED_HEAD, SERVER_ERROR, REDIRECT = "failure", "refused-head", "server-error", "redirect"
 #: ... or a page: by the type of its body, if there is one that was read
-HTML, CSS, OTHER = "html", "css", "other"
+OTHER = "other"  # than HTML and CSS
 
 #: answers to a HEAD that may be about HEAD: "method not allowed" and "not implemented", and what many servers send
 HEAD_REFUSED: Final = frozenset({400, 403, 404, 405, 406, 501})
 
+#: the readers that `rules.purposes` names
+BY_NAME: Final[dict[str, ReadAnswer]] = {
+    "html": html.read,
+    "css": css.read,
+    "anchors": anchors.read,
+    "robots": robots.read,
+}
 #: (what a visit is for, what came back) → its reader
-READERS: Final[dict[tuple[Purpose, str], Reader]] = {
-    (Purpose.PAGE, HTML): html.read,
-    (Purpose.PAGE, CSS): css.read,
-    (Purpose.EMBED, HTML): anchors.read,
-    (Purpose.EMBED, CSS): css.read,
-    (Purpose.EXTERNAL_FRAGMENT, HTML): anchors.read,
+READERS: Final[dict[tuple[Purpose, str], ReadAnswer]] = {
+    (purpose, what): BY_NAME[name] for purpose, meaning in MEANINGS.items() for what, name in meaning.readers.items()
 }
 #: an errand → its reader, which reads whatever came back, or did not
-ERRANDS: Final[dict[Purpose, Reader]] = {Purpose.ROBOTS: robots.read}
+ERRANDS: Final[dict[Purpose, ReadAnswer]] = {
+    purpose: BY_NAME[meaning.reader] for purpose, meaning in MEANINGS.items() if meaning.reader
+}
 #: what came back → its reader, whatever a visit is for that does not stand above
-OTHERWISE: Final[dict[str, Reader]] = {
+OTHERWISE: Final[dict[str, ReadAnswer]] = {
     FAILURE: failure.read,
     REFUSED_HEAD: failure.read_refused_head,
     SERVER_ERROR: failure.read_server_error,

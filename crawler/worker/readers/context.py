@@ -67,7 +67,7 @@ class Context:
         return FragmentsRow(visit.host_id, visit.seq, known, self.encode_json(pointers).decode())
 
 
-Reader = Callable[[Context, Visit, Answer], Reading]
+ReadAnswer = Callable[[Context, Visit, Answer], Reading]
 
 
 def done(visit: Visit, answer: Answer, page: PageRow) -> tuple[Outcome, Result]:

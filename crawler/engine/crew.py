@@ -4,8 +4,8 @@
                └────► (has grown too large) draining ─► holds nothing ─► renew ───────────────────────────────┘
 
 A worker is a number, the same in all its lives, and lives are found by it: workers may join and leave at any time, and
-no number is given twice. `_quarantine` is filled by `set_aside`, emptied by `next_alone`, both in the main loop, and bounded by
-what workers may hold.
+no number is given twice. `_quarantine` is filled by `set_aside`, emptied by `next_alone`, both in the main loop, and
+bounded by what workers may hold.
 
 Runs in the coordinator's main loop. Must not know what a worker does, where it lives, nor the frontier.
 """

@@ -31,6 +31,7 @@ def essence(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+@lru_cache(32)
 def charset(content_type: str) -> str:
     """Return what a Content-Type, a header's or a meta's, says of the encoding, in lower case; "" if it does not."""
     found = _CHARSET.search(content_type)

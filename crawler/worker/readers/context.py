@@ -39,7 +39,8 @@ class Reading(NamedTuple):
     def remember(self) -> None:
         """Take the links of a reading that is in a batch as reported."""
         for cache, links, depth in self.reported:
-            cache.add(links, depth)
+            if links:
+                cache.add(links, depth)
 
 
 class Context:

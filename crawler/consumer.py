@@ -29,6 +29,8 @@ from crawler.rules.scope import Scope
 GROUP = 64  # batches in one transaction, at most
 EXIT_STORAGE, EXIT_FENCED = 5, 72
 
+_decode = msgspec.msgpack.Decoder(NumberedBatch).decode
+
 
 class ConsumerSetup(NamedTuple):
     """What a consumer needs to know; plain data."""
@@ -82,20 +84,25 @@ def _drain(setup: ConsumerSetup, q: BatchQueue, commit_lock: CommitLock) -> None
         durability=config.durability,
         obey_nofollow=config.obey_nofollow,
     )
-    decode = msgspec.msgpack.Decoder(NumberedBatch).decode
+    is_over = False
     try:
-        while True:
+        while not is_over:
             with commit_lock:  # one at a time drains and commits: so commits follow the numbers
-                taken, is_empty = _take(q)
-                group = [decode(blob) for blob in taken if blob is not None]
-                if group:
-                    writer.commit(group, queue_is_empty=is_empty)
+                taken = _commit_group(writer, q)
             for _ in taken:
                 q.task_done()
-            if taken[-1] is None:
-                return
+            is_over = taken[-1] is None
     finally:
         writer.leave()
+
+
+def _commit_group(writer: Writer, q: BatchQueue) -> list[bytes | None]:
+    """Wait for a group and commit it; return what was taken from the queue."""
+    taken, is_empty = _take(q)
+    group = [_decode(blob) for blob in taken if blob is not None]
+    if group:
+        writer.commit(group, queue_is_empty=is_empty)
+    return taken
 
 
 def _take(q: BatchQueue) -> tuple[list[bytes | None], bool]:

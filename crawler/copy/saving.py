@@ -6,6 +6,7 @@ A file is written under another name, on the same disk, and moved into place bef
 whatever is killed, a page that is done has its file, whole. What a killed process leaves is in the scratch folder,
 which the next run on the ledger empties. Names inside are walked down folder by folder, by file descriptors that follow
 no symbolic link; only the copy's own path may be one. Runs in workers, and in the coordinator at both ends of a run.
+Must not know the ledger, nor any transport.
 """
 
 from __future__ import annotations
@@ -87,20 +88,9 @@ class Copy:
             SavingError: it cannot be written; what was there before still is.
         """
         folder, _, name = path.encode().rpartition(b"/")
-        number = next(self._numbers)
         with self._errors(path):
             folder_fd = self._enter(folder)
-            try:
-                fd = os.open(number, _NEW, 0o666, dir_fd=self._scratch_fd)
-                with open(fd, "wb", buffering=0) as file:  # noqa: PTH123  (by its descriptor)
-                    _write_all(file.fileno(), body)
-                    if self.setup.syncs:
-                        os.fsync(file.fileno())
-                os.replace(number, name, src_dir_fd=self._scratch_fd, dst_dir_fd=folder_fd)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.unlink(number, dir_fd=self._scratch_fd)
-                raise
+            self._put(folder_fd, name, body)
             if self.setup.syncs:
                 os.fsync(folder_fd)
 
@@ -133,6 +123,21 @@ class Copy:
                 os.close(fd)
         self._folder, self._folder_fd = b"", -1
         self._scratch_fd = self._root_fd = -1
+
+    def _put(self, folder_fd: int, name: bytes, body: bytes) -> None:
+        """Write a body under a number, and move it into its place in a folder."""
+        number = next(self._numbers)
+        try:
+            fd = os.open(number, _NEW, 0o666, dir_fd=self._scratch_fd)
+            with open(fd, "wb", buffering=0) as file:  # noqa: PTH123  (by its descriptor)
+                _write_all(file.fileno(), body)
+                if self.setup.syncs:
+                    os.fsync(file.fileno())
+            os.replace(number, name, src_dir_fd=self._scratch_fd, dst_dir_fd=folder_fd)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(number, dir_fd=self._scratch_fd)
+            raise
 
     def _enter(self, folder: bytes, *, make: bool = True) -> int:
         """Return the descriptor of a folder, which is made if it is not there."""

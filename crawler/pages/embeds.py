@@ -133,14 +133,18 @@ def in_tree(tree: LexborHTMLParser) -> Iterator[tuple[str, str]]:
         elif tag == "link":
             yield from _in_link(attributes)
         elif tag != "input" or (attributes.get("type") or "").lower() == "image":
-            text = attributes.get("alt") or ""
-            for name in _ATTRIBUTES.get(tag, ()):
-                if reference := attributes.get(name):
-                    yield reference, text
-            if tag == "img" or (tag == "source" and _is_in_picture(node)):
-                yield from ((reference, text) for reference in in_srcset(attributes.get("srcset") or ""))
+            yield from _in_attributes(node, tag, attributes)
         if style := attributes.get("style"):
             yield from ((reference, "") for reference in in_css(style))
+
+
+def _in_attributes(node: LexborNode, tag: str, attributes: dict[str, str | None]) -> Iterator[tuple[str, str]]:
+    text = attributes.get("alt") or ""
+    for name in _ATTRIBUTES.get(tag, ()):
+        if reference := attributes.get(name):
+            yield reference, text
+    if tag == "img" or (tag == "source" and _is_in_picture(node)):
+        yield from ((reference, text) for reference in in_srcset(attributes.get("srcset") or ""))
 
 
 def _in_link(attributes: dict[str, str | None]) -> Iterator[tuple[str, str]]:

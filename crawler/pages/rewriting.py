@@ -12,6 +12,7 @@ import html
 import html.entities
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from crawler.pages import embeds
@@ -80,11 +81,10 @@ def find_base(body: bytes, codec: str) -> str:
     text = body.decode("latin-1")
     if "<base" not in text.lower():
         return ""
-    for tag in _tags(text):
-        if tag.name == "base":
-            for found in _ATTRIBUTE.finditer(tag.attributes):
-                if found["name"].lower() == "href" and found["value"]:
-                    return _read(found["value"], codec).strip(SPACE)
+    bases = (tag for tag in _tags(text) if tag.name == "base")
+    for found in chain.from_iterable(_ATTRIBUTE.finditer(tag.attributes) for tag in bases):
+        if found["name"].lower() == "href" and found["value"]:
+            return _read(found["value"], codec).strip(SPACE)
     return ""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from io import BytesIO
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 from crawler.transports.failures import Failure, describe
 from crawler.transports.limits import too_large
@@ -67,11 +67,9 @@ def _gunzip(chunks: _Chunks) -> _Chunks:
     inflater = zlib.decompressobj(wbits=31)
     try:
         for chunk in chunks:
-            while chunk:
-                if inflater.eof and chunk[0] != 0x1F:
-                    break  # padding after the last member, which browsers ignore too
-                if inflater.eof:
-                    inflater = zlib.decompressobj(wbits=31)
+            # What follows the last member and begins none is padding, which browsers ignore too.
+            while chunk and not (inflater.eof and chunk[0] != 0x1F):
+                inflater = zlib.decompressobj(wbits=31) if inflater.eof else inflater
                 yield inflater.decompress(chunk, STEP_BYTES)
                 chunk = inflater.unconsumed_tail or inflater.unused_data
     except zlib.error as error:
@@ -101,17 +99,21 @@ def _unbrotli(chunks: _Chunks) -> _Chunks:
     decoder = brotli.Decompressor()
     try:
         for chunk in chunks:
-            while not decoder.is_finished():
-                # It takes in all input long before all output came out, so only an empty step ends a chunk.
-                piece = decoder.process(chunk, output_buffer_limit=STEP_BYTES)
-                chunk = b""
-                if not piece and decoder.can_accept_more_data():
-                    break
-                yield piece
+            yield from _brotli_steps(decoder, chunk)
     except brotli.error as error:
         raise _broken("br", error) from error
     if not decoder.is_finished():
         raise _unfinished("br")
+
+
+def _brotli_steps(decoder: Any, chunk: bytes) -> _Chunks:
+    while not decoder.is_finished():
+        # It takes in all input long before all output came out, so only an empty step ends a chunk.
+        piece = decoder.process(chunk, output_buffer_limit=STEP_BYTES)
+        chunk = b""
+        if not piece and decoder.can_accept_more_data():
+            return
+        yield piece
 
 
 def _unzstd(chunks: _Chunks) -> _Chunks:
@@ -120,17 +122,21 @@ def _unzstd(chunks: _Chunks) -> _Chunks:
     codec = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
     frame = codec.decompressobj()
     try:
-        for chunk in chunks:
-            for start in range(0, len(chunk), _ZSTD_FEED_BYTES):
-                feed = chunk[start : start + _ZSTD_FEED_BYTES]
-                while feed:
-                    frame = codec.decompressobj() if frame.eof else frame
-                    yield frame.decompress(feed)
-                    feed = frame.unused_data
+        for feed in _in_feeds(chunks):
+            while feed:
+                frame = codec.decompressobj() if frame.eof else frame
+                yield frame.decompress(feed)
+                feed = frame.unused_data
     except zstandard.ZstdError as error:
         raise _broken("zstd", error) from error
     if not frame.eof:
         raise _unfinished("zstd")
+
+
+def _in_feeds(chunks: _Chunks) -> _Chunks:
+    for chunk in chunks:
+        for start in range(0, len(chunk), _ZSTD_FEED_BYTES):
+            yield chunk[start : start + _ZSTD_FEED_BYTES]
 
 
 _AS_IT_IS: Final = ("", "identity")

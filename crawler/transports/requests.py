@@ -16,7 +16,7 @@ request. The session only says which adapter sends, and all goes through `HTTPAd
 like replace. It is one session and one adapter for all threads: nothing in them changes after they were made but the
 pools, which are made to be shared, and a host's next request finds its connection whichever thread it runs in.
 
-This is the only module that imports `requests`.
+This is the only module that imports `requests`. Must not know what a body means, nor how it is decoded.
 """
 
 from __future__ import annotations
@@ -256,9 +256,7 @@ class RequestsTransport:
         try:
             version = f"{raw.version // 10}.{raw.version % 10}" if raw.version else ""
             if exchange.take_head(raw.status, version, _headers(raw), _raw_head(exchange, raw)):
-                for data in raw.stream(STEP_BYTES, decode_content=False):
-                    if not exchange.take(data):
-                        break
+                _read_body(exchange, raw)
             elif exchange.is_complete:
                 _drain(flight, raw)
         except Exception as error:
@@ -285,6 +283,13 @@ def _headers(raw: Any) -> Headers:
 def _raw_head(exchange: Exchange, raw: Any) -> bytes | None:
     """Return the head as it came, if it is wanted; a mock has none."""
     return getattr(raw._original_response, "raw_head", None) if exchange.request.keep_raw else None
+
+
+def _read_body(exchange: Exchange, raw: Any) -> None:
+    """Read a body, coded as it came, until the exchange has enough of it."""
+    for data in raw.stream(STEP_BYTES, decode_content=False):
+        if not exchange.take(data):
+            return
 
 
 def _drain(flight: Flight, raw: Any) -> None:

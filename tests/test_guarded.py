@@ -318,6 +318,17 @@ def test_a_transport_of_whole_answers_is_held_to_the_caps(time: Time) -> None:
     ]  # fmt: skip
 
 
+def test_what_a_transport_says_of_its_own_is_escaped(time: Time) -> None:
+    red = "\x1b[31m"
+    failed, told, foreign = whole(reason="dns", error=red), whole(tag=2, error=red, ip=PUBLIC), whole(tag=3, ip=red)
+    guarded = Guarded(Answers(failed, told, foreign), Config())
+    for tag in (1, 2, 3):
+        guarded.start(Request(tag, HOST, "/"))
+    assert [(answer.reason, answer.error) for answer in guarded.wait(0)] == [
+        ("dns", "\\u001b[31m"), ("", "\\u001b[31m"), ("blocked-address", "not public: \\u001b[31m"),
+    ]  # fmt: skip
+
+
 def test_one_that_cannot_cancel_is_late_all_the_same(time: Time) -> None:
     class Slow(Offline):
         def wait(self, seconds: float) -> list[Answer]:

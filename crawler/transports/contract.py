@@ -204,7 +204,7 @@ class WireTransport(Protocol):
         """End everything in flight and free all sockets and threads."""
 
 
-class Mark(Protocol):
+class Marking(Protocol):
     """Where a worker writes which page it is working on, in case that it dies of it."""
 
     value: int  # a tag, or 0

@@ -19,7 +19,7 @@ from crawler import clock
 from crawler.config import Config
 from crawler.model import Answer
 from crawler.transports.body import STEP_BYTES, decode_body
-from crawler.transports.contract import Exchange, Mark, Request, Transport, WireTransport, headers_of
+from crawler.transports.contract import Exchange, Marking, Request, Transport, WireTransport, headers_of
 from crawler.transports.failures import Failure, describe, escaped
 from crawler.transports.guard import Guard
 from crawler.transports.limits import check_target, too_large
@@ -36,7 +36,7 @@ class _NoMark:
 class Guarded:
     """A transport that keeps to the rules, whatever is inside it. See the module's text."""
 
-    def __init__(self, transport: Transport | WireTransport, config: Config, mark: Mark | None = None) -> None:
+    def __init__(self, transport: Transport | WireTransport, config: Config, mark: Marking | None = None) -> None:
         """Wrap a transport, which is closed with the wrapper.
 
         Raises:
@@ -167,6 +167,8 @@ class Guarded:
 
     def _checked(self, answer: Answer, exchange: Exchange) -> Answer:
         """Return what a transport answered that does everything itself, as far as the rules allow."""
+        if answer.error:
+            answer = answer._replace(error=escaped(answer.error))
         if answer.reason:
             return answer
         failure = self._objection(exchange, answer.ip)
@@ -174,7 +176,7 @@ class Guarded:
         if failure is None and body is not None and not cut_at and len(body) > self._max_body_bytes:
             failure = too_large(self._max_body_bytes, "decoded")
         if failure is not None:
-            return answer._replace(reason=failure.reason, error=str(failure), body=None, wire_size=None)
+            return answer._replace(reason=failure.reason, error=escaped(str(failure)), body=None, wire_size=None)
         return answer._replace(body=body[:cut_at]) if body is not None and cut_at else answer
 
     def _objection(self, exchange: Exchange, ip: str) -> Failure | None:

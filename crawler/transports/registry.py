@@ -1,7 +1,7 @@
 """Which transports there are: the built-in ones, and whatever the user names as "module:factory".
 
 Runs in the coordinator, to refuse what cannot be used, and in the workers, which open one each. Imports no transport
-before it is opened.
+before it is opened, and must not know what is in it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from crawler.config import Config
 from crawler.errors import UsageError
 from crawler.load import load
-from crawler.transports.contract import Mark, request_headers
+from crawler.transports.contract import Marking, request_headers
 
 if TYPE_CHECKING:
     from crawler.transports.guarded import Guarded
@@ -24,7 +24,7 @@ _BUILT_IN: Final = {
 }
 
 
-def open_transport(config: Config, capacity: int, mark: Mark | None = None) -> Guarded:
+def open_transport(config: Config, capacity: int, mark: Marking | None = None) -> Guarded:
     """Make the transport that the config names: a built-in one, or `module:factory`: `factory(config, capacity)`.
 
     Args:

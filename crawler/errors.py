@@ -1,6 +1,7 @@
 """What a caller may have to catch. Each class names its exit code; each message names the thing and what to do.
 
-Plain exceptions with one text, so that they pickle (tested): nothing here may grow an `__init__`.
+Plain exceptions with one text, so that they pickle (tested): nothing here may grow an `__init__`. Must
+not know who raises or catches them: that may be in any process.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a user names as seeds: URLs, bare hosts, folders of HTML, and files with one of these a line.
 
 A bad line is a `Problem` with its place and reason, and the others go on. Reads the disk and standard input, nothing
-else; runs in the coordinator.
+else; must not know what becomes of a seed. Runs in the coordinator.
 """
 
 from __future__ import annotations

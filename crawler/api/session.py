@@ -3,6 +3,8 @@
 Takes a ledger's lock, serves the folders among the seeds, begins a run, lets the engine tell its story, and gives
 everything back in the opposite order. Keeps no state of its own between calls: it may be called twice, from a thread,
 in two threads at once, in a notebook, and inside somebody's own (non-daemon) child process.
+
+Runs in the coordinator, in the caller's thread. Must not know what happens inside a run, nor what the command line is.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Control(NamedTuple):
     progress: Progress | None = None  # who shows how it is getting on; None: log lines
 
 
-class Ending(NamedTuple):
+class Ended(NamedTuple):
     """How a run ended."""
 
     finish_reason: str
@@ -110,7 +112,7 @@ def run(
     hook: str | Hook | None = None,
     fresh: bool = False,
     control: Control = Control(),  # noqa: B008  (it is immutable)
-) -> Ending:
+) -> Ended:
     """Run a crawl on a ledger, from its lock to its last connection.
 
     Args:
@@ -138,7 +140,7 @@ def run(
         copy = _prepare_copy(stack, config, begun.key)
         stop = control.stop or Stop()
         if begun.ended:
-            return Ending(_convert_links(config, ledger, lock.path, copy, stop) or begun.ended, True)
+            return Ended(_convert_links(config, ledger, lock.path, copy, stop) or begun.ended, True)
         if begun.new_seeds:
             log.info("%s new seed%s", f"{begun.new_seeds:,}", "" if begun.new_seeds == 1 else "s")
         crawl = Crawl(Job(ledger, lock.path, config, begun, stop, function, control.progress, copy))
@@ -146,7 +148,7 @@ def run(
             pages = f"{crawl.counters.pages:,} page{'' if crawl.counters.pages == 1 else 's'}"
             log.info("continuing: %s, %s queued", pages, f"{crawl.counters.queued:,}")
         reason = crawl.run()
-        return Ending(_convert_links(config, ledger, lock.path, copy, stop) or reason, False)
+        return Ended(_convert_links(config, ledger, lock.path, copy, stop) or reason, False)
 
 
 class _Patient:

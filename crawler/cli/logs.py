@@ -1,6 +1,7 @@
 """Where the log lines of a crawl go: to standard error, above the live panel if there is one, and to a file if named.
 
 Touches the logger "crawler" only, and that in the coordinator; called by whoever is the program, never by the library.
+Must not know what is logged, nor what a panel shows.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Each command is a module of `commands`, named in the table there, with `make_parser(name)` and `run(arguments)`, which
 returns the exit code. It is imported when it is given and not before: the start of a crawl waits for none of them. What
-a command has to know of the others (`help`, `completion`) it finds in its arguments: `parser_of`. Runs in the
-coordinator.
+a command has to know of the others (`help`, `completion`) it finds in its arguments: `parser_of`. Must not
+know what a command does. Runs in the coordinator.
 
 Exit codes: 0 finished, or a budget was reached · 1 unexpected error · 2 usage, config or seeds unusable · 4 no seed
 gave a page · 5 storage · 128 + n stopped by signal n (130 Ctrl-C, 143 SIGTERM), resumable with the same command.
@@ -48,22 +48,22 @@ def run(name: str, words: Sequence[str]) -> int:
     Raises:
         CrawlerError: it cannot be done; the text says why.
     """
-    module = load(name)
+    module = module_of(name)
     parser = module.make_parser(name)
     parser.set_defaults(parser_of=parser_of)
     code: int = module.run(parser.read(words))
     return code
 
 
-def load(name: str) -> Any:
-    """Import a command's module."""
+def module_of(name: str) -> Any:
+    """Import and return the module of a command; "" is the crawl."""
     command = COMMANDS[name] if name else CRAWL
     return import_module(f"crawler.cli.commands.{command.module}")
 
 
 def parser_of(name: str) -> Parser:
     """Make the parser of a command; "" is the crawl."""
-    parser: Parser = load(name).make_parser(name)
+    parser: Parser = module_of(name).make_parser(name)
     return parser
 
 

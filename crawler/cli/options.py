@@ -1,8 +1,8 @@
 """The one table of options: each key of `Config` in words, and the flag that sets it, if there is one.
 
 The parser, --help and completion are made of it here and in the commands, config.toml and the tables of docs/config.md
-in `option_files`; defaults and bounds are those of `Config`. A new option is a field there and an entry here. Knows
-nothing of what an option does. Runs in the coordinator.
+in `option_files`; defaults and bounds are those of `Config`. A new option is a field there and an entry here. Must
+not know what an option does. Runs in the coordinator.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Long output on a terminal goes through the user's pager, as git does it; anywhere else it goes straight out.
 
 $PAGER says which; "" or "cat" means none, and so does a terminal that is none (`TERM=dumb`). `less` is told to leave
-on the screen what fits there. Runs in the process that prints.
+on the screen what fits there. Must not know what is printed. Runs in the process that prints.
 """
 
 from __future__ import annotations

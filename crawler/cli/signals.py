@@ -1,6 +1,7 @@
 """Ctrl-C and its like while a crawl runs: the first stops it gently, the second at once.
 
-Handlers run in the main thread of the coordinator, between any two of its instructions.
+Handlers run in the main thread of the coordinator, between any two of its instructions. Must not know
+what it is that they stop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Standard streams that are closed, full or read no longer: none of it has a say in how a command ends."""
+"""Standard streams that are closed, full or read no longer: none of it has a say in how a command ends.
+
+Knows no command, and not what is printed. Runs in the process that prints, in its main thread.
+"""
 
 from __future__ import annotations
 

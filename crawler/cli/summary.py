@@ -1,7 +1,7 @@
 """What ends a crawl: a report for the person in front of the terminal.
 
 Everything comes from the ledger, by look-ups that use its indices, so that it is there at once for a million URLs. Runs
-in the process that prints. Text from the network passes `printable`.
+in the process that prints, when the run is over; must not know the engine. Text from the network passes `printable`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ A reference whose target was saved, redirects followed, becomes a relative path;
 converted or it is not, since it is replaced in one step, and which of both can be told: an original has the digest of
 its page. In a converted one only absolute URLs are looked at, whose targets may have been saved since. So whoever does
 it again, after a kill or a later run, gets what doing it once gives.
+
+Of the ledger it knows `Saved`: what was saved, and is converted. Must not know how pages came, nor the engine.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What bytes say: pages, stylesheets, encodings. Pure: no file, no socket, no clock, and nothing of the crawl."""

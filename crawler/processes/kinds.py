@@ -20,18 +20,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class LastWords(Protocol):
-    """What a worker leaves behind when it dies: `mark.Mark` in memory that is shared, or its like."""
+class Marking(Protocol):
+    """Where a worker writes what is to be known of its death: `mark.Mark` in memory that is shared, or its like."""
 
-    value: int  # the tag of the visit that was being read, 0 if none was
-    is_out_of_memory: bool
+    value: int  # the tag of the visit that is being read, 0 if none is
+    is_out_of_memory: bool  # why it died
 
 
 class Pool(Protocol):
     """A pool of one worker, for one life of it. It is never mended."""
 
     @property
-    def mark(self) -> LastWords: ...
+    def mark(self) -> Marking:
+        """Return where the worker marks what it is reading."""
 
     def submit(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
         """Let the worker call a function."""
@@ -73,33 +74,56 @@ class Kind(Protocol):
 class BatchQueue(Protocol):
     """The queue between `call_back` and the consumers: of bytes, and of a None that ends a consumer thread."""
 
-    def put(self, item: bytes | None, /) -> None: ...
-    def get(self) -> bytes | None: ...
-    def get_nowait(self) -> bytes | None: ...
-    def task_done(self) -> None: ...
-    def join(self) -> None: ...
+    def put(self, item: bytes | None, /) -> None:
+        """Put a batch, or a None, behind the others."""
+
+    def get(self) -> bytes | None:
+        """Wait for the first item and take it."""
+
+    def get_nowait(self) -> bytes | None:
+        """Take the first item; raises `queue.Empty` if there is none."""
+
+    def task_done(self) -> None:
+        """Acknowledge one item that was taken."""
+
+    def join(self) -> None:
+        """Wait until every item is acknowledged."""
 
 
 class CommitLock(Protocol):
     """The lock that consumers take in turn, around drain and commit."""
 
-    def __enter__(self) -> bool: ...
-    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> None: ...
+    def __enter__(self) -> bool:
+        """Wait for the lock and take it."""
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> None:
+        """Release the lock."""
 
 
 class WordQueue(Protocol):
     """A queue that a consumer says its last words on."""
 
-    def put(self, item: Any, /) -> None: ...
-    def get(self) -> Any: ...
-    def empty(self) -> bool: ...
+    def put(self, item: Any, /) -> None:
+        """Put a word, without a thread of the queue's own: the process may end right after."""
+
+    def get(self) -> Any:
+        """Wait for the first word and take it."""
+
+    def empty(self) -> bool:
+        """Return whether there is no word."""
 
 
 class Daemon(Protocol):
     """A daemon process, or a daemon thread: the part of them that is alike."""
 
-    def start(self) -> None: ...
-    def join(self, timeout: float | None = None) -> None: ...
+    def start(self) -> None:
+        """Start it."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended, for so many seconds at most."""
+
+    def is_alive(self) -> bool:
+        """Return whether it was started and has not ended."""
 
 
 class Daemons(Protocol):
@@ -108,28 +132,35 @@ class Daemons(Protocol):
     are_processes: bool
 
     @property
-    def Process(self) -> Callable[..., Daemon]: ...
-    @property
-    def Lock(self) -> Callable[[], CommitLock]: ...
-    @property
-    def SimpleQueue(self) -> Callable[[], WordQueue]: ...
-    @property
-    def JoinableQueue(self) -> Callable[[], BatchQueue]: ...
+    def Process(self) -> Callable[..., Daemon]:
+        """Return what makes a daemon, as `multiprocessing.Process` does."""
 
-    def dismiss(self, daemons: Iterable[Any], q: BatchQueue | None) -> None:
+    @property
+    def Lock(self) -> Callable[[], CommitLock]:
+        """Return what makes a lock."""
+
+    @property
+    def SimpleQueue(self) -> Callable[[], WordQueue]:
+        """Return what makes a queue of words."""
+
+    @property
+    def JoinableQueue(self) -> Callable[[], BatchQueue]:
+        """Return what makes a queue of batches."""
+
+    def dismiss(self, daemons: Iterable[Daemon], q: BatchQueue | None) -> None:
         """End daemons, whatever they are doing, and let go of their queue."""
 
-    def are_alive(self, daemons: Iterable[Any]) -> bool:
+    def are_alive(self, daemons: Iterable[Daemon]) -> bool:
         """Return whether none of them has ended."""
 
-    def refuse_unguarded(self, daemons: Iterable[Any]) -> None:
+    def refuse_unguarded(self, daemons: Iterable[Daemon]) -> None:
         """Refuse a script that runs itself again in each child, which its daemons died of, or are about to.
 
         Raises:
             UsageError: says what to do.
         """
 
-    def memory_bytes(self, daemons: Iterable[Any]) -> int:
+    def memory_bytes(self, daemons: Iterable[Daemon]) -> int:
         """Return what they have in memory together, this process not included."""
 
 
@@ -139,7 +170,7 @@ class ThreadPool:
     def __init__(self, set_up: Callable[[Any, Any], None], setup: Any, tear_down: Callable[[], None]) -> None:
         from crawler.processes.mark import Mark
 
-        self.mark: LastWords = Mark()
+        self.mark: Marking = Mark()
         self._executor = ThreadPoolExecutor(1, "crawl-worker", set_up, (setup, self.mark))
         self.submit = self._executor.submit
         self._tear_down = tear_down
@@ -184,19 +215,19 @@ class Threads:
         """Make a pool of one worker thread."""
         return ThreadPool(set_up, setup, tear_down)
 
-    def dismiss(self, daemons: Iterable[Any], q: BatchQueue | None) -> None:
+    def dismiss(self, daemons: Iterable[Daemon], q: BatchQueue | None) -> None:
         """End daemons: a thread cannot be killed, so each is sent a None, the oldest end marker there is."""
         if q is not None:
             for _ in daemons:
                 q.put(None)
 
-    def are_alive(self, daemons: Iterable[Any]) -> bool:
+    def are_alive(self, daemons: Iterable[Daemon]) -> bool:
         """Return whether none of them has ended."""
         return all(daemon.is_alive() for daemon in daemons)
 
-    def refuse_unguarded(self, daemons: Iterable[Any]) -> None:
+    def refuse_unguarded(self, daemons: Iterable[Daemon]) -> None:
         """Refuse nothing: a thread imports no script."""
 
-    def memory_bytes(self, daemons: Iterable[Any]) -> int:
+    def memory_bytes(self, daemons: Iterable[Daemon]) -> int:
         """Return 0: what they have is this process's."""
         return 0

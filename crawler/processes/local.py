@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.errors import UsageError
-from crawler.processes.kinds import BatchQueue, LastWords, Pool
+from crawler.processes.kinds import BatchQueue, Marking, Pool
 from crawler.processes.lock import claim_folder, remove_folder, semaphore_prefix
 from crawler.processes.pids import is_gone, kill, resident_bytes
 
@@ -38,7 +38,7 @@ class ProcessPool:
     def __init__(self, context: Any, set_up: Callable[[Any, Any], None], setup: Any) -> None:
         from crawler.processes.mark import Mark  # late: ctypes would cost the start of every crawl 3 milliseconds
 
-        self.mark: LastWords = context.RawValue(Mark)
+        self.mark: Marking = context.RawValue(Mark)
         self._executor = ProcessPoolExecutor(1, context, set_up, (setup, self.mark))
         self.submit = self._executor.submit
         self._pids: set[int] = set()

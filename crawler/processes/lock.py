@@ -5,7 +5,7 @@ any open and close of the ledger's file in this process). Children write their p
 that whoever holds the lock next can kill what a dead crawl left behind, frozen processes included, before it trusts
 that nobody else writes. What multiprocessing makes elsewhere (a folder, semaphores) is named after a folder that a
 process keeps locked for as long as it lives (`claim_folder`): whoever claims one later removes what the dead have left.
-Runs in the coordinator; `sign_in` in each child.
+Runs in the coordinator; `sign_in` in each child. Must not know what is in a ledger, nor what children do.
 """
 
 from __future__ import annotations

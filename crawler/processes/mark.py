@@ -1,7 +1,8 @@
 """What is known of a worker after its death: which visit it was parsing, and whether it had memory left.
 
 Lives in memory that a worker process shares with the coordinator: written by the worker, read by whoever buries it.
-Imported late, by the pools that make marks: ctypes would cost the start of every crawl 3 milliseconds.
+Imported late, by the pools that make marks: ctypes would cost the start of every crawl 3 milliseconds. Must
+not know what a visit is: it holds a number.
 """
 
 from __future__ import annotations

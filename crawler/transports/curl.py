@@ -10,7 +10,8 @@ ended is returned by it. HTTP/1.1, and over TLS HTTP/2, with several requests to
 
 libcurl does connections, DNS and TLS; it decodes nothing, follows nothing, and reads no environment, netrc or cookie.
 The guard is asked about each address that libcurl is about to connect to, and about the peer before a request is sent.
-Raises nothing for what a server did. `pycurl` is imported here and in `transfer` only.
+Raises nothing for what a server did. Must not know caps and codings, which are the wrapper's.
+`pycurl` is imported here and in `transfer` only.
 """
 
 from __future__ import annotations

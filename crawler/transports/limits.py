@@ -17,8 +17,8 @@ from crawler.transports.failures import Failure
 
 MAX_DRAIN_BYTES: Final = 16_384  # of an unwanted body, to keep its connection: cheaper than a new one
 DRAIN_SECONDS: Final = 0.1
-_IDLE_PER_REQUEST: Final = 8  # connections that are kept, for each request that may be in flight,
-_SPARED_FILES: Final = 64  # as far as there are file descriptors: these are for others
+_IDLE_PER_REQUEST: Final = 8  # connections that are kept for each request that may be in flight, while there are files
+_SPARED_FILES: Final = 64  # file descriptors that no connection is kept with: others need them
 _MAX_HEADERS: Final = 200  # http.client stops at 100 already
 _MAX_HEADER_CHARS: Final = 65_536
 _TARGET: Final = re.compile(r"/[\x21-\x7e]*")

@@ -1,6 +1,7 @@
 """`python -m crawler config`: the options as a crawl would have them here and now, and where each comes from.
 
-Takes the options of a crawl, so that the command line to be tried is typed once more with the word `config` in it.
+Takes the options of a crawl, so that the command line to be tried is typed once more with the word `config` in it. It
+must not know seeds, ledgers or the web: it reads options only. Runs in the process that prints.
 """
 
 from __future__ import annotations

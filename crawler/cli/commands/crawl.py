@@ -31,7 +31,7 @@ from crawler.text import VERY_ALIKE, close_match, printable
 
 if TYPE_CHECKING:
     from crawler.api.seeds import Seed
-    from crawler.api.session import Ending
+    from crawler.api.session import Ended
     from crawler.cli.panel.terminal import Terminal
 
 log = logging.getLogger("crawler")
@@ -93,7 +93,7 @@ def _crawl(seeds: Sequence[Seed], config: Config, ledger: Path, arguments: argpa
     signals = Signals(stop, terminal.write if terminal else write_at_once)
     try:
         control = session.Control(stop, progress)
-        ending = session.run(seeds, config, ledger, fresh=arguments.fresh, control=control)
+        ended = session.run(seeds, config, ledger, fresh=arguments.fresh, control=control)
     except KeyboardInterrupt:
         log.warning("stopped at once; nothing that was committed is lost: continue with the same command")
         return 128 + (signals.received or signal.SIGINT)
@@ -101,10 +101,10 @@ def _crawl(seeds: Sequence[Seed], config: Config, ledger: Path, arguments: argpa
         if terminal:
             terminal.close()
         signals.restore()
-    return _conclude(ledger, ending, signals.received, quiet=arguments.quiet)
+    return _conclude(ledger, ended, signals.received, quiet=arguments.quiet)
 
 
-def _conclude(ledger: Path, ending: Ending, signal_number: int, *, quiet: bool) -> int:
+def _conclude(ledger: Path, ended: Ended, signal_number: int, *, quiet: bool) -> int:
     """Print how the crawl ended, and return the exit code."""
     from crawler.api import report
 
@@ -114,10 +114,10 @@ def _conclude(ledger: Path, ending: Ending, signal_number: int, *, quiet: bool) 
         from crawler.cli import summary
 
         with streams.output():
-            summary.print_summary(ledger, ending.finish_reason, ending.had_ended, results)
-    if ending.finish_reason == INTERRUPTED:
+            summary.print_summary(ledger, ended.finish_reason, ended.had_ended, results)
+    if ended.finish_reason == INTERRUPTED:
         return 128 + (signal_number or signal.SIGINT)
-    return 0 if gave_page or ending.had_ended else NO_SEED_GAVE_A_PAGE
+    return 0 if gave_page or ended.had_ended else NO_SEED_GAVE_A_PAGE
 
 
 def _read_seeds(words: Sequence[str]) -> list[Seed]:

@@ -1,4 +1,7 @@
-"""`python -m crawler help [COMMAND]`: what --help says, for those who type it this way."""
+"""`python -m crawler help [COMMAND]`: what --help says, for those who type it this way.
+
+Must not know the other commands: it is given what makes their parsers. Runs in the process that prints.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """`python -m crawler pages|urls|links|items|hosts`: look things up in a ledger, of a running crawl or not.
 
 Each is a view of the ledger with the flags that people expect; `--where` is SQL for everything else. The words become
-one SELECT, whose answer is written as it comes.
+one SELECT, whose answer is written as it comes. Reads only. Must not know the ledger's own tables, only its views. Runs
+in the process that prints.
 """
 
 from __future__ import annotations

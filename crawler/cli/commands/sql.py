@@ -1,4 +1,7 @@
-"""`python -m crawler sql [LEDGER] "select ..."`: ask a ledger in SQL. Reading only, whatever is asked."""
+"""`python -m crawler sql [LEDGER] "select ..."`: ask a ledger in SQL. Reading only, whatever is asked.
+
+Must not know a table or a column: `ledger.views` lists those to be asked. Runs in the process that prints.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`python -m crawler status`: where a crawl stands, running or not. What there is to say, `api.report` knows."""
+"""`python -m crawler status`: where a crawl stands, running or not. What there is to say, `api.report` knows.
+
+Must not know the processes that crawl: it reads the ledger. Runs in the process that prints.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """`python -m crawler status --watch`: where a crawl stands, again and again, until it ends. Leaves the crawl alone.
 
 On a terminal the table stays in its place, and the last one stays there in the end; else there is a line for each look.
+Must not know the processes that crawl: it reads the ledger. Runs in the process that prints.
 """
 
 from __future__ import annotations

@@ -5,5 +5,5 @@
 
 Three files: `facts` gathers, in bounded memory; `layout` makes lines of it, for a window of any size; `terminal` puts
 them on the screen, with the log lines above. rich is imported by the terminal's thread only, and the crawl never waits
-for a terminal. Must not know the engine, the frontier or any process.
+for a terminal. Of the engine it knows `Progress`; must not know the frontier or any process.
 """

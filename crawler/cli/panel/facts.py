@@ -21,12 +21,12 @@ FIRST_SECONDS = 0.4  # a crawl that is over sooner shows no panel
 SHOW_SECONDS = 0.25
 RECENT_SECONDS = 5.0  # "now"
 SETTLED_SECONDS = 10.0  # without a new URL: then the queue says how long it will take
-MAX_HOSTS = 1_024  # whose times are known: those first asked last,
-MAX_FAILING = 256  # and these more, if they are failing
+MAX_HOSTS = 1_024  # of which times are known: the newest
+MAX_FAILING = 256  # older hosts that are known as well, since they are failing
 MAX_ERRORS = 12
 SHOWN_HOSTS = 6
-SLOW_SECONDS = 0.5  # what is faster is not worth a line,
-FAILURES = 2  # nor is a host with fewer of them in a row
+SLOW_SECONDS = 0.5  # a host that answers sooner is not worth a line
+FAILURES = 2  # a host with fewer in a row is not worth a line
 
 
 class SlowHost(NamedTuple):

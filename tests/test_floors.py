@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -41,7 +42,13 @@ ONLY_IN = {
     "time": {"clock"},
 }
 #: what rules and pages may not import: they are pure
-IMPURE = {"socket", "ssl", "os", "subprocess", "threading", "tempfile", "shutil", "signal", "queue"}
+IMPURE = {
+    *("socket", "ssl", "http", "urllib.request", "os", "pathlib", "tempfile", "shutil"),
+    *("subprocess", "threading", "signal", "queue"),
+}
+#: the ledger's own tables, as other rooms must not ask for them: they have views and functions for it
+OWN_TABLES = re.compile(r"\b_(?:pages|urls|hosts|seen)\b")
+MOST_ATTRIBUTES = 12  # of the coordinator: what it holds fits on one screen
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -64,8 +71,8 @@ def _imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {node.module} - {"crawler"}  # whose names are modules, or else `_of_ours` says what they are
     return found
 
 
@@ -80,15 +87,24 @@ def _named(name: ast.expr) -> set[str]:
 
 
 def _of_ours(path: Path) -> set[str]:
-    """Return the modules of the package that a module imports."""
-    names = {name.removeprefix("crawler.") for name in _imports(path) if name.startswith("crawler.")}
+    """Return the modules of the package that a module imports; what the package itself gives is in "__init__"."""
+    imports = _imports(path)
+    names = {name.removeprefix("crawler.") for name in imports if name.startswith("crawler.")}
     found = names & set(MODULES)
+    if "crawler" in imports or any("." not in name for name in names - found):
+        found.add("__init__")
     # "from crawler.rules import urls" names the folder, too, of which nothing else may be wanted
     return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 
 
 def _room(module: str) -> str:
     return module.split(".")[0]
+
+
+def _strings(path: Path) -> set[str]:
+    """Return the strings in a module, the parts of f-strings among them."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def test_every_room_has_a_floor() -> None:
@@ -114,13 +130,49 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_library_is_imported_where_it_belongs(module: str) -> None:
-    libraries = {name.split(".")[0] for name in _imports(MODULES[module])}
+    imports = _imports(MODULES[module])
+    libraries = {name.split(".")[0] for name in imports}
     here = {module, _room(module), module.rpartition(".")[0]}
     assert not {name for name in libraries if not here & ONLY_IN.get(name, here)}
     if _room(module) in ("rules", "pages"):
-        assert not libraries & IMPURE
+        assert not {name for name in imports if any(f"{name}.".startswith(f"{impure}.") for impure in IMPURE)}
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_file_is_read_in_one_sitting(module: str) -> None:
     assert len(MODULES[module].read_text().splitlines()) <= 350
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("from crawler import crawl", {"__init__"}),
+        ("from crawler import Config, clock", {"__init__", "clock"}),
+        ("import crawler", {"__init__"}),
+        ("from crawler import clock, transports", {"clock", "transports"}),
+        ("from crawler.rules import urls", {"rules.urls"}),
+        ("import crawler.model", {"model"}),
+    ],
+)
+def test_what_the_package_itself_gives_stands_on_its_own_floor(line: str, wanted: set[str], tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(line)
+    assert _of_ours(path) == wanted
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if _room(module) != "ledger"])
+def test_nobody_but_the_ledger_asks_for_its_own_tables(module: str) -> None:
+    assert not {text for text in _strings(MODULES[module]) if OWN_TABLES.search(text)}
+
+
+def test_the_coordinator_holds_no_more_than_fits_on_a_screen() -> None:
+    tree = ast.parse(MODULES["engine.crawl"].read_text())
+    (crawl,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Crawl")
+    (init,) = (node for node in crawl.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    stored = {ast.unparse(node) for node in ast.walk(init) if isinstance(node, ast.Attribute) and _is_stored(node)}
+    attributes = {name for name in stored if name.startswith("self.")}
+    assert 0 < len(attributes) <= MOST_ATTRIBUTES, sorted(attributes)
+
+
+def _is_stored(node: ast.Attribute) -> bool:
+    return isinstance(node.ctx, ast.Store)

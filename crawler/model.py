@@ -205,10 +205,8 @@ class PageRow(msgspec.Struct, array_like=True):
 
 
 class FragmentsRow(msgspec.Struct, array_like=True):
-    """What a page says of fragments: one row of _fragments, in the order of its columns."""
+    """What a page says of fragments: one row of _fragments, after the page's id in the order of its columns."""
 
-    host_id: int
-    seq: int
     anchors: str | None  # JSON array of ids and names; None: not known
     links: str  # JSON array of `fragments.Pointer`; of a redirect: its target, if it has a fragment, "" or not
 
@@ -240,18 +238,9 @@ class Candidate(msgspec.Struct, array_like=True):
     purpose: Purpose
     depth: int
     redirects: int
-    via_host_id: int
-    via_seq: int
+    via_host_id: int | None  # None: a seed
+    via_seq: int | None
     conditional: bool = False  # in scope only if a seed redirects to its host
-
-
-class ItemRow(msgspec.Struct, array_like=True):
-    """One item of a page, the `number`th."""
-
-    host_id: int
-    seq: int
-    number: int
-    item: str  # JSON
 
 
 class AttemptRow(msgspec.Struct, array_like=True):
@@ -301,7 +290,7 @@ class Result(msgspec.Struct, array_like=True):
     end: End | None = None
     page: PageRow | None = None
     candidates: list[Candidate] = []
-    items: list[ItemRow] = []
+    items: list[str] = []  # JSON, each; numbered by their order
     robots: RobotsRow | None = None
     widened: str = ""  # the host that a seed's redirect adds to the scope
     fragments: FragmentsRow | None = None  # only if they are checked

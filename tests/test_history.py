@@ -11,7 +11,7 @@ import pytest
 
 from crawler import Config, stream
 from crawler.ledger.feed import Feed, Which
-from crawler.model import AttemptRow, Candidate, End, FragmentsRow, ItemRow, PageRow, Purpose, Result
+from crawler.model import AttemptRow, Candidate, End, FragmentsRow, PageRow, Purpose, Result
 from crawler.rules import urls
 from tests.site import Site
 from tests.test_ledger import Bench
@@ -39,8 +39,8 @@ def visited(
     """OTHER was asked; its pages can be told apart by their title."""
     row = PageRow(1, 1, status, 0, 0, title=f"{purpose.word} {visits}", file=file)
     end = End(state, reason, None if state == "done" else f"status {status}", 1, 1, visits, True, purpose, 1, 0)
-    item = ItemRow(1, 1, 0, f'{{"visit":{visits}}}')
-    return Result(end, row, items=[item], fragments=FragmentsRow(1, 1, f'["v{visits}"]', "[]"))
+    item = f'{{"visit":{visits}}}'
+    return Result(end, row, items=[item], fragments=FragmentsRow(f'["v{visits}"]', "[]"))
 
 
 def titles(bench: Bench, which: Which) -> list[str | None]:

@@ -15,7 +15,7 @@ from crawler.ledger import connection, opening, schema
 from crawler.ledger.apply import Fenced, NumberedBatch, ProtocolError, Writer
 from crawler.ledger.opening import SeedRow
 from crawler.ledger.reader import Reader
-from crawler.model import Batch, Candidate, End, HostFacts, ItemRow, PageRow, Purpose, Result, RobotsRow
+from crawler.model import Batch, Candidate, End, HostFacts, PageRow, Purpose, Result, RobotsRow
 from crawler.rules import urls
 from crawler.rules.offers import Offers
 from crawler.rules.scope import Scope
@@ -258,7 +258,7 @@ def test_a_robots_txt_that_moved_makes_its_new_host_known(bench: Bench) -> None:
 
 def test_items_are_stored_with_their_page(bench: Bench) -> None:
     page = bench.page(0, [])
-    page.items = [ItemRow(1, 0, 0, '{"price":3}'), ItemRow(1, 0, 1, '{"price":4}')]
+    page.items = ['{"price":3}', '{"price":4}']
     bench.commit(page)
     assert bench.rows("SELECT url, number, item ->> 'price' FROM items") == [(SEED, 0, 3), (SEED, 1, 4)]
 

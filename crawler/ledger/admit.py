@@ -3,7 +3,8 @@
 A rule is SQL over the new URLs and their hosts, inside the merge's transaction: exact, whatever comes in which order.
 What it refuses is a row of `urls` that ended `skipped` for that reason, so that it can be seen and, if the reason goes,
 asked; a rule that may refuse without end keeps so many rows a host, and counts the rest. Budgets are no admission: they
-are spent when URLs are handed out. Runs in a consumer, and in the coordinator at the start.
+are spent when URLs are handed out. Must not know how URLs come into temp.fresh (`merge`), nor ask anything beyond the
+ledger. Runs in a consumer, and in the coordinator at the start.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Runs in a consumer (one at a time drains and commits), and in the coordinator once, at the start of a run. It checks two
 things before it writes: that no newer run exists (the fence), and that each URL it ends is still queued, with as many
 visits ended as when its visit was handed out. So a batch that comes twice, or from a crawl that is thought dead,
-changes nothing. What a batch brings for each capability is that one's business (`features`).
+changes nothing. Must not know what a batch brings for each capability, which is that one's business (`features`), nor
+where batches come from.
 """
 
 from __future__ import annotations
@@ -25,12 +26,16 @@ from crawler.ledger.features.feature import Applying, StoredBatch, StoredResult
 from crawler.ledger.features.registry import APPLY
 from crawler.ledger.merge import merge
 from crawler.ledger.offer_again import OfferAgain
+from crawler.ledger.phrases import QUEUE_ANEW
 from crawler.model import DONE, FAILED, QUEUED, End, Purpose, UrlId
 from crawler.rules.offers import Offers
 
-MERGE_AT = 100_000  # candidates; a merge sooner when the coordinator wants links early,
-MERGE_AFTER_SECONDS = 0.1  # or so long after the last one, lest a busy host keep others' new URLs waiting,
-MERGE_SHARE = 20.0  # or so many times as long as that one took: all of them together take a twentieth of the time
+# A merge is due with so many candidates, and sooner when the coordinator wants links early.
+MERGE_AT = 100_000
+# It is due so long after the last one, too, lest a busy host keep others' new URLs waiting.
+MERGE_AFTER_SECONDS = 0.1
+# If the last one took long, so many times as long as it took: all merges together take a twentieth of the time.
+MERGE_SHARE = 20.0
 
 
 class Fenced(Exception):
@@ -53,13 +58,12 @@ class NumberedBatch(NamedTuple):
 _END_URL = f"""
 UPDATE _urls SET state = ?1, reason = ?2, error = ?3, attempts = attempts + ?4, visits = visits + 1,
     page = iif(?5 IS NULL OR (page IS NOT NULL AND ?1 = '{FAILED}'), page, ?5)
-WHERE host_id = ?6 AND seq = ?7 AND visits = ?8 AND state = 'queued'
+WHERE host_id = ?6 AND seq = ?7 AND visits = ?8 AND state = '{QUEUED}'
 """  # noqa: S608  (a word of ours)
 _NEXT_PAGE = "SELECT coalesce(max(id), 0) + 1 FROM _pages"
 _HAS_PAGE = "SELECT page IS NOT NULL FROM _urls WHERE host_id = ? AND seq = ?"
-_QUEUE_AGAIN = """
-UPDATE _urls SET state = 'queued', reason = NULL, error = NULL, attempts = 0 WHERE host_id = ? AND seq = ?
-"""
+_QUEUE_ANEW = f"{QUEUE_ANEW} WHERE host_id = ? AND seq = ?"
+_WAKE_HOST = "UPDATE _hosts SET merge = ? WHERE id = ?"
 _REACH = "SELECT purpose, depth, redirects FROM _urls WHERE host_id = ? AND seq = ?"
 
 
@@ -174,7 +178,7 @@ class Writer:
 
     def _apply(self, batch: StoredBatch) -> None:
         counters, connection, results = self._counts, self.connection, batch.results
-        first = connection.execute(_NEXT_PAGE).fetchone()[0]
+        (first,) = connection.execute(_NEXT_PAGE).fetchone()
         paged = list(enumerate([result for result in results if result.page is not None], first))
         self._end_urls(results, {id(result): page_id for page_id, result in paged})
         applying = Applying(connection.execute, connection.executemany, batch, paged, counters)
@@ -219,15 +223,16 @@ class Writer:
                 continue
             purpose, depth, redirects = self.connection.execute(_REACH, key).fetchone()
             if was_weak and purpose < end.purpose:
-                self._queue_again(key)
+                self._queue_anew(key)
             elif end.state == DONE and ((purpose, depth) < (end.purpose, end.depth) or redirects < end.redirects):
                 stale.append(key)
         return stale
 
-    def _queue_again(self, key: UrlId) -> None:
+    def _queue_anew(self, key: UrlId) -> None:
         """Queue a URL that was asked for less than it turned out to be; the frontier looks at its host again."""
         counters = self._counts
-        self.connection.execute(_QUEUE_AGAIN, key)
+        self.connection.execute(_QUEUE_ANEW, key)
         counters["merges"] += 1
         counters["ended_urls"] -= 1
-        self.connection.execute("UPDATE _hosts SET merge = ? WHERE id = ?", (counters["merges"], key[0]))
+        host_id, _ = key
+        self.connection.execute(_WAKE_HOST, (counters["merges"], host_id))

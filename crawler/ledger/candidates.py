@@ -1,6 +1,7 @@
 """What waits to enter the frontier: links to be merged, and links that are in scope only if a seed redirects there.
 
-Inside the caller's transaction. Runs in a consumer, and in the coordinator at the start.
+Inside the caller's transaction. Must not know the rules of scope, nor when a merge is due. Runs in a consumer, and in
+the coordinator at the start.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from crawler.ledger.features.frontier import CANDIDATE, KEEP_NEARER
+from crawler.ledger.features.frontier import CANDIDATE, KEEP_NEARER, STORED
+from crawler.ledger.records import insert
 
-_MARKS: Final = ", ".join("?" * len(CANDIDATE.split(",")))
-_ADD: Final = f"INSERT INTO _candidates ({CANDIDATE}) VALUES ({_MARKS})"  # noqa: S608  (our own names)
-_HOLD: Final = f"INSERT INTO _conditional ({CANDIDATE}) VALUES ({_MARKS}){KEEP_NEARER}"  # noqa: S608  (our own names)
+# The one field that is not stored stands behind those that are. (To slice is faster than to unpack: it is each link's.)
+_CONDITIONAL: Final = len(STORED)
+_ADD: Final = insert("_candidates", STORED)
+_HOLD: Final = insert("_conditional", STORED) + KEEP_NEARER
 _IN_SCOPE_NOW: Final = "host IN (SELECT host FROM _hosts WHERE widened)"
 _RELEASE: Final = f"""
 INSERT INTO _candidates ({CANDIDATE}) SELECT {CANDIDATE} FROM _conditional WHERE {_IN_SCOPE_NOW}
@@ -29,11 +32,11 @@ class Candidates:
 
     def add(self, rows: Sequence[Sequence[object]]) -> int:
         """Append rows in the order of `Candidate`'s fields; return how many wait to be merged because of it."""
-        unconditional = [row[:-1] for row in rows if not row[-1]]
+        unconditional = [row[:_CONDITIONAL] for row in rows if not row[_CONDITIONAL]]
         self._connection.executemany(_ADD, unconditional)
         if len(unconditional) == len(rows):
             return len(unconditional)
-        self._connection.executemany(_HOLD, [row[:-1] for row in rows if row[-1]])
+        self._connection.executemany(_HOLD, [row[:_CONDITIONAL] for row in rows if row[_CONDITIONAL]])
         return len(unconditional) + self.release()
 
     def release(self) -> int:

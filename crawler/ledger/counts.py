@@ -1,13 +1,17 @@
 """The counters of a run: what each batch adds up, so that nobody has to count rows to say where a crawl stands.
 
-They are columns of `runs`, written in the transaction that changes what they count. Runs in a consumer (which adds), in
-the coordinator (which reads them a hundred times a second) and wherever a status is asked for.
+They are columns of `runs`, written in the transaction that changes what they count. Must not know what a batch is: who
+applies one adds. Runs in a consumer (which adds), in the coordinator (which reads them a hundred times a second) and
+wherever a status is asked for.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from typing import Any, Final, NamedTuple
+
+from crawler.ledger.phrases import LATEST_OF_URL
+from crawler.model import DONE, FAILED, QUEUED, SKIPPED
 
 
 class Counters(NamedTuple):
@@ -52,7 +56,10 @@ def ddl() -> str:
 def read_newest(connection: sqlite3.Connection, run_id: int) -> Counts | None:
     """Read a run's counters to change them; None if there is no such run, or a newer one."""
     row = connection.execute(_READ, (run_id,)).fetchone()
-    return dict(zip(NAMES, row[1:], strict=True)) if row is not None and row[0] == run_id else None
+    if row is None:
+        return None
+    newest, *numbers = row
+    return dict(zip(NAMES, numbers, strict=True)) if newest == run_id else None
 
 
 def write(connection: sqlite3.Connection, run_id: int, counts: Counts) -> None:
@@ -61,10 +68,10 @@ def write(connection: sqlite3.Connection, run_id: int, counts: Counts) -> None:
 
 
 _NOT_OK: Final = "SELECT state, reason, count(*) FROM _urls WHERE reason <> 'ok' GROUP BY state, reason"
-_NOT_200: Final = """
-SELECT p.status, count(*) FROM _pages p CROSS JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq AND u.page = p.id
+_NOT_200: Final = f"""
+SELECT p.status, count(*) FROM _pages p CROSS JOIN _urls u ON {LATEST_OF_URL}
 WHERE p.status <> 200 GROUP BY p.status
-"""
+"""  # noqa: S608  (our own names)
 
 
 class Standing(NamedTuple):
@@ -81,15 +88,15 @@ def standing(connection: sqlite3.Connection) -> Standing:
     """Count URLs and pages without looking at those that are ok: these come from the runs' own counters."""
     row: tuple[Any, ...] = connection.execute(f"SELECT {_TOTALS} FROM runs").fetchone()  # noqa: S608  (our own names)
     totals = {name: int(value) for name, value in zip(NAMES, row, strict=True)}
-    by_state = dict.fromkeys(("queued", "done", "failed", "skipped"), 0)
+    by_state = dict.fromkeys((QUEUED, DONE, FAILED, SKIPPED), 0)
     by_reason: dict[str, int] = {}
     for state, reason, count in connection.execute(_NOT_OK):
-        if state != "queued":
+        if state != QUEUED:
             by_state[state] = by_state.get(state, 0) + count
             by_reason[reason] = by_reason.get(reason, 0) + count
-    by_state["queued"] = totals["urls"] - totals["ended_urls"]
+    by_state[QUEUED] = totals["urls"] - totals["ended_urls"]
     if ok := totals["ended_urls"] - sum(by_reason.values()):
-        by_state["done"] += ok
+        by_state[DONE] += ok
         by_reason["ok"] = ok
     by_status: dict[int, int] = dict(connection.execute(_NOT_200).fetchall())
     if whole := totals["pages"] - sum(by_status.values()):

@@ -2,8 +2,8 @@
 
 Pages and items are appended and never changed in place, by one writer at a time: so the ids of the pages and the rowids
 of the items are the order of the commits, and whoever remembers the last one has read everything up to it, whatever is
-being written meanwhile. Each read is short, so a slow reader holds up no checkpoint, and its memory does not grow. Runs
-in the process that reads.
+being written meanwhile. Each read is short, so a slow reader holds up no checkpoint, and its memory does not grow. Must
+not know whether a crawl is running, nor who reads. Runs in the process that reads.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from typing import Any, NamedTuple
 
 from crawler.ledger import schema
 from crawler.ledger.connection import storage_errors
-from crawler.ledger.features.pages import COLUMNS, EVERY, LATEST
+from crawler.ledger.features.pages import COLUMNS, EVERY
+from crawler.ledger.phrases import LATEST, OF_URL
 from crawler.ledger.records import PageRecord
 from crawler.model import Purpose
 
 AT_A_TIME = 100  # rows, in memory together
 
-_RECORD = PageRecord._fields[:-1]  # the items come from elsewhere
+*_RECORD, _ = PageRecord._fields  # the items, which are last, come from elsewhere
 _PAGES = f"""
 SELECT p.id, {", ".join(COLUMNS[name] for name in _RECORD)}{EVERY}
 WHERE p.id > ? AND {{which}} ORDER BY p.id LIMIT ?
 """
 _ITEMS_OF = "SELECT item FROM _items WHERE page = ? ORDER BY number"
-_ITEMS = """
+_ITEMS = f"""
 SELECT i.rowid, h.host || u.target, i.item
-FROM _items i JOIN _pages p ON p.id = i.page JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq
+FROM _items i JOIN _pages p ON p.id = i.page JOIN _urls u ON {OF_URL}
 JOIN _hosts h ON h.id = p.host_id
 WHERE i.rowid > ? ORDER BY i.rowid LIMIT ?
-"""
+"""  # noqa: S608  (our own names)
 
 
 # The row before the last so many.
@@ -89,7 +90,7 @@ class Feed:
         """Return the next pages, `AT_A_TIME` at most; none: there are no more for now."""
         with storage_errors(self._path):
             rows = self._connection.execute(self._pages, (self.after, AT_A_TIME)).fetchall()
-            found = [PageFound(row[0], PageRecord._make((*row[1:], self._items_of(row[0])))) for row in rows]
+            found = [PageFound(row, PageRecord._make((*fields, self._items_of(row)))) for row, *fields in rows]
         self.after = found[-1].row if found else self.after
         return found
 
@@ -97,8 +98,9 @@ class Feed:
         """Return the next items, `AT_A_TIME` at most; none: there are no more for now."""
         with storage_errors(self._path):
             rows = self._connection.execute(_ITEMS, (self.after, AT_A_TIME)).fetchall()
-        self.after = rows[-1][0] if rows else self.after
-        return [ItemFound(*row) for row in rows]
+        found = [ItemFound(*row) for row in rows]
+        self.after = found[-1].row if found else self.after
+        return found
 
     def skip_to_last_pages(self, count: int) -> None:
         """Begin so late that so many of the pages that are there now are still to come."""

@@ -1,7 +1,7 @@
 """What a crawl found that people want to hear of when it ends: what is broken, kept out, slow, failed or saved.
 
-Each by a look-up that uses the ledger's indices, so that it is there at once for a million URLs. Runs in the process
-that asks; hands out text as it came from the network.
+Each by a look-up that uses the ledger's indices, so that it is there at once for a million URLs. Hands out text as it
+came from the network; must not know how it is shown. Runs in the process that asks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from crawler.ledger import schema
 from crawler.ledger.features.links import BROKEN
+from crawler.ledger.phrases import LATEST_OF_URL, OF_URL
 from crawler.rules import urls
 
 # Seeds that failed are told of by themselves, and so are their hosts.
@@ -37,15 +38,15 @@ SELECT host, robots_reason, robots_status FROM _hosts WHERE robots_verdict = 'de
 _COUNT_DENIED: Final = "SELECT count(*) FROM _hosts WHERE robots_verdict = 'deny' AND NOT named"
 _SAVED: Final = "SELECT count(*), total(size) FROM _pages WHERE file IS NOT NULL"
 # One row for each kind of error: what stands before the first colon, such as the exception's name.
-_ITEM_ERRORS: Final = """
+_ITEM_ERRORS: Final = f"""
 SELECT e.count, e.example, h.host || u.target
 FROM (SELECT substr(item_error, 1, instr(item_error || ':', ':') - 1) AS kind, count(*) AS count,
              item_error AS example, min(id) AS id
-      FROM _pages p CROSS JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq AND u.page = p.id
+      FROM _pages p CROSS JOIN _urls u ON {LATEST_OF_URL}
       WHERE item_error IS NOT NULL GROUP BY kind ORDER BY count DESC, kind LIMIT ?) AS e
-JOIN _pages p ON p.id = e.id JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq
+JOIN _pages p ON p.id = e.id JOIN _urls u ON {OF_URL}
 JOIN _hosts h ON h.id = p.host_id ORDER BY e.count DESC, e.kind
-"""
+"""  # noqa: S608  (our own names)
 _SEED: Final = """
 SELECT u.state, coalesce(u.reason, ''), coalesce(u.error, nullif(h.robots_reason, ''), ''), u.page IS NOT NULL,
        coalesce(p.redirect_url, '')
@@ -79,13 +80,15 @@ class BrokenFragments(NamedTuple):
 
 def pages_with_fragments(connection: sqlite3.Connection) -> int:
     """Return how many pages there were when the last was read for its fragments: at once; 0: none was."""
-    return connection.execute("SELECT max(page) FROM _fragments").fetchone()[0] or 0
+    (last,) = connection.execute("SELECT coalesce(max(page), 0) FROM _fragments").fetchone()
+    return int(last)
 
 
 def broken_fragments(connection: sqlite3.Connection, most: int) -> BrokenFragments:
     """Return some of the broken fragments. Looks at all pages."""
     rows = connection.execute(_BROKEN_FRAGMENTS, (most,)).fetchall()
-    return BrokenFragments(rows[0][0] if rows else 0, [(url, source) for _, url, source in rows])
+    count = next((count for count, _, _ in rows), 0)  # all rows say the same
+    return BrokenFragments(count, [(url, source) for _, url, source in rows])
 
 
 def kept_out(connection: sqlite3.Connection, most: int) -> list[str]:
@@ -102,7 +105,7 @@ class Denied(NamedTuple):
 
 def denied(connection: sqlite3.Connection, most: int) -> Denied:
     """Return some hosts that may not be asked because their robots.txt is unreachable."""
-    count = connection.execute(_COUNT_DENIED).fetchone()[0]
+    (count,) = connection.execute(_COUNT_DENIED).fetchone()
     return Denied(count, connection.execute(_DENIED, (most,)).fetchall() if count else [])
 
 

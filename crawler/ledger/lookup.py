@@ -3,7 +3,7 @@
 What may not be trusted is bounded by SQLite itself: the file is opened with mode=ro, `query_only` is on, and an
 authorizer lets nothing pass but reading (no ATTACH, no PRAGMA that sets something, no extension). A question ends
 with its time-out, or with Ctrl-C. Rows are handed on one by one: memory does not grow with them. Errors name what was
-wrong in the question and what there is. Runs in the process that asks.
+wrong in the question and what there is. Must not know how rows are shown. Runs in the process that asks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _READING: Final = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RE
 _DESCRIBING: Final = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "database_list"}
 
 
-class Answer(NamedTuple):
+class Rows(NamedTuple):
     """What a ledger says: the columns' names, and the rows as they are read."""
 
     columns: tuple[str, ...]
@@ -74,9 +74,9 @@ class Ledger:
 
     def columns(self, view: str) -> tuple[str, ...]:
         """Name the columns of a view."""
-        return tuple(row[1] for row in self._connection.execute(f"PRAGMA table_info({view})"))
+        return tuple(name for _, name, *_ in self._connection.execute(f"PRAGMA table_info({view})"))
 
-    def ask(self, question: str, values: Sequence[object] = (), seconds: float = 0) -> Answer:
+    def ask(self, question: str, values: Sequence[object] = (), seconds: float = 0) -> Rows:
         """Ask in SQL.
 
         Args:
@@ -97,7 +97,7 @@ class Ledger:
             self._cursors.append(cursor)
             if cursor.description is None:
                 raise UsageError("there is nothing to ask: expected a SELECT")
-            return Answer(tuple(column[0] for column in cursor.description), self._read(cursor, deadline, seconds))
+            return Rows(tuple(name for name, *_ in cursor.description), self._read(cursor, deadline, seconds))
 
     def _read(self, cursor: sqlite3.Cursor, deadline: float, seconds: float) -> Generator[tuple[Any, ...], None, None]:
         with self._explained("", deadline, seconds):

@@ -3,8 +3,8 @@
 A unique index that is hit at random for every link is what makes a crawler slow as it grows (Mercator and BUbiNG say
 so of their disks, SQLite's page cache is no different). So candidates are sorted by fingerprint and merged in bulk into
 `_seen`, and the new ones are appended to `_urls` by host, if they are admitted (`admit`). All of it is SQL inside the
-caller's transaction: exact, and gone without trace if the transaction is. Runs in a consumer, and in the coordinator at
-the start.
+caller's transaction: exact, and gone without trace if the transaction is. Must not know when a merge is due, nor the
+rules of scope. Runs in a consumer, and in the coordinator at the start.
 
 Of several ways to a URL the one with the smallest pair (purpose, depth) counts, and of those the first; of its chains
 of redirects the shortest, by itself: one that is also linked to is at the end of no chain.
@@ -17,16 +17,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from crawler.ledger.admit import Admission, admit
-from crawler.ledger.features.frontier import CANDIDATE, KEEP_NEARER
-from crawler.model import MAX_REDIRECTS
+from crawler.ledger.features.frontier import CANDIDATE, KEEP_NEARER, STORED
+from crawler.ledger.phrases import QUEUE_AGAIN, QUEUE_ANEW
+from crawler.ledger.records import ddl
+from crawler.model import MAX_REDIRECTS, Candidate
 
-_TABLES = """
+#: what a URL keeps of the candidate that it was
+_KEPT = tuple(name for name in STORED if name not in ("fingerprint", "host"))
+_KEPT_LIST = ", ".join(_KEPT)
+
+_TABLES = f"""
 CREATE TEMP TABLE IF NOT EXISTS batch (
-    fingerprint INTEGER PRIMARY KEY, host TEXT, target TEXT, hop TEXT, purpose INTEGER, depth INTEGER,
-    redirects INTEGER, via_host_id INTEGER, via_seq INTEGER, id INTEGER);
+    fingerprint INTEGER PRIMARY KEY, {ddl(Candidate, ("host", *_KEPT))}, id INTEGER);
 CREATE TEMP TABLE IF NOT EXISTS fresh (
-    fingerprint INTEGER PRIMARY KEY, host_id INTEGER, seq INTEGER, target TEXT, hop TEXT, purpose INTEGER,
-    depth INTEGER, redirects INTEGER, via_host_id INTEGER, via_seq INTEGER, state TEXT DEFAULT 'queued', reason TEXT);
+    fingerprint INTEGER PRIMARY KEY, host_id INTEGER, seq INTEGER, {ddl(Candidate, _KEPT)},
+    state TEXT DEFAULT 'queued', reason TEXT);
 CREATE TEMP TABLE IF NOT EXISTS lowered (
     host_id INTEGER, seq INTEGER, fingerprint INTEGER PRIMARY KEY, purpose INTEGER, depth INTEGER, redirects INTEGER,
     hop TEXT, via_host_id INTEGER, via_seq INTEGER, is_nearer INTEGER, is_promoted INTEGER);
@@ -37,15 +42,14 @@ _COLLECT = f"""
 INSERT INTO temp.batch ({CANDIDATE}, id) SELECT {CANDIDATE}, id FROM _candidates WHERE true {KEEP_NEARER}
 """  # noqa: S608  (our own names)
 _ADD_HOSTS = "INSERT OR IGNORE INTO _hosts (host) SELECT DISTINCT host FROM temp.batch ORDER BY host"
-_FIND_FRESH = """
-INSERT INTO temp.fresh (fingerprint, host_id, seq, target, hop, purpose, depth, redirects, via_host_id, via_seq)
+_FIND_FRESH = f"""
+INSERT INTO temp.fresh (fingerprint, host_id, seq, {_KEPT_LIST})
 SELECT b.fingerprint, h.id,
-       h.next_seq - 1 + row_number() OVER (PARTITION BY h.id ORDER BY b.purpose, b.depth, b.id),
-       b.target, b.hop, b.purpose, b.depth, b.redirects, b.via_host_id, b.via_seq
+       h.next_seq - 1 + row_number() OVER (PARTITION BY h.id ORDER BY b.purpose, b.depth, b.id), {_KEPT_LIST}
 FROM temp.batch b JOIN _hosts h ON h.host = b.host
 WHERE NOT EXISTS (SELECT 1 FROM _seen s WHERE s.fingerprint = b.fingerprint)
 AND NOT EXISTS (SELECT 1 FROM _refused r WHERE r.fingerprint = b.fingerprint)
-"""
+"""  # noqa: S608  (our own names)
 _FIND_LOWERED = """
 INSERT INTO temp.lowered
 SELECT host_id, seq, fingerprint, iif(is_nearer, purpose, purpose_now), iif(is_nearer, depth, depth_now), redirects,
@@ -58,11 +62,10 @@ FROM (
     WHERE (b.purpose, b.depth) < (s.purpose, s.depth) OR b.redirects < s.redirects
 )
 """
-_ADD_URLS = """
-INSERT INTO _urls (host_id, seq, target, state, reason, hop, purpose, depth, redirects, via_host_id, via_seq)
-SELECT host_id, seq, target, state, reason, hop, purpose, depth, redirects, via_host_id, via_seq
-FROM temp.fresh ORDER BY host_id, seq
-"""
+_ADD_URLS = f"""
+INSERT INTO _urls (host_id, seq, state, reason, {_KEPT_LIST})
+SELECT host_id, seq, state, reason, {_KEPT_LIST} FROM temp.fresh ORDER BY host_id, seq
+"""  # noqa: S608  (our own names)
 _ADD_SEEN = """
 INSERT INTO _seen (fingerprint, host_id, seq, depth, redirects, purpose)
 SELECT fingerprint, host_id, seq, depth, redirects, purpose FROM temp.fresh ORDER BY fingerprint
@@ -82,20 +85,18 @@ UPDATE _urls SET purpose = l.purpose, depth = l.depth, redirects = l.redirects,
 FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
 """
 # What a chain of redirects kept out, and a shorter chain now lets in.
-_REOPEN = """
-UPDATE _urls SET state = 'queued', reason = NULL
+_REOPEN = f"""
+{QUEUE_AGAIN}
 FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
 AND _urls.reason = 'too-many-redirects' AND l.redirects <= ?
 """
 # What was only asked, as an embed or an external link, and turns out to be more: it is asked again as what it is.
-_PROMOTE = """
-UPDATE _urls SET state = 'queued', reason = NULL, error = NULL, attempts = 0
+_PROMOTE = f"""
+{QUEUE_ANEW}
 FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
 AND l.is_promoted AND _urls.state <> 'queued'
 """
-_REOPENED_HOSTS = """
-UPDATE _hosts SET merge = ? WHERE id IN (SELECT host_id FROM temp.lowered)
-"""
+_REOPENED_HOSTS = "UPDATE _hosts SET merge = ? WHERE id IN (SELECT host_id FROM temp.lowered)"
 _LOWERED_PAGES = """
 SELECT u.host_id, u.seq FROM temp.lowered l JOIN _urls u ON u.host_id = l.host_id AND u.seq = l.seq
 WHERE u.state = 'done' AND (? OR u.reason = 'redirect')

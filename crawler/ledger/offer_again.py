@@ -1,7 +1,7 @@
 """What a stored page links to, offered again by the purpose and depth that the page turned out to have.
 
-The same rules as in the worker that read it (`rules.follow`, `rules.offers`), asked of what is stored. Runs in a
-consumer, and in the coordinator at the start.
+The same rules as in the worker that read it (`rules.follow`, `rules.offers`), asked of what is stored. Must not write,
+nor judge by rules of its own. Runs in a consumer, and in the coordinator at the start.
 """
 
 from __future__ import annotations

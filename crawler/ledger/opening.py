@@ -1,7 +1,8 @@
 """How a run begins on a ledger: its row, which fences off older runs, and the seeds, in one transaction.
 
 Also decides what "the same command again" means: an unfinished ledger goes on, a finished one says so, other seeds are
-added, a larger limit goes on where the smaller one ended. Runs in the coordinator, which holds the ledger's lock.
+added, a larger limit goes on where the smaller one ended. Must not know how seeds are read, nor what is done with a
+run. Runs in the coordinator, which holds the ledger's lock.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from crawler import clock
 from crawler.config import VERSION, Config, read_stored
 from crawler.ledger import schema, views
 from crawler.ledger.apply import Writer
-from crawler.model import FINISHED, LINK, MAX_PAGES, Purpose
+from crawler.ledger.phrases import QUEUE_AGAIN, QUEUE_ANEW
+from crawler.model import FINISHED, LINK, MAX_PAGES, Candidate, Purpose
 from crawler.rules import urls
 from crawler.rules.offers import Offers
 from crawler.rules.scope import Scope
@@ -32,6 +34,12 @@ SELECT host_id, seq FROM _urls WHERE (host_id, seq) > (?, ?) AND state = 'done' 
 ORDER BY host_id, seq LIMIT ?
 """
 _FAILED_SEEDS = "SELECT url FROM urls WHERE purpose = 'page' AND depth = 0 AND state = 'failed'"
+_WAITING = "SELECT EXISTS (SELECT 1 FROM _urls WHERE state = 'queued') OR EXISTS (SELECT 1 FROM _candidates)"
+_RETRY_SEED = f"{QUEUE_ANEW} WHERE target = ? AND host_id = (SELECT id FROM _hosts WHERE host = ?)"  # noqa: S608  (our own names)
+_FORGET_FAILURES = """
+UPDATE _hosts SET robots_verdict = '', robots_tries = 0, robots_reason = '', failures = 0, retry_at = 0 WHERE host = ?
+"""
+_REOPEN_TOO_DEEP = f"{QUEUE_AGAIN} WHERE reason = 'too-deep' AND (? < 0 OR depth <= ?)"
 
 
 class SeedRow(NamedTuple):
@@ -72,9 +80,9 @@ def open_run(path: Path, config: Config, seeds: Sequence[SeedRow]) -> Opening:
     connection = schema.connect(path, config.durability)
     try:
         key = schema.read_key(connection)
-        known_hosts = connection.execute("SELECT coalesce(max(id), 0) FROM _hosts").fetchone()[0]
+        (known_hosts,) = connection.execute("SELECT coalesce(max(id), 0) FROM _hosts").fetchone()
         past = _read_past(connection, config)
-        known = {row[0] for row in connection.execute("SELECT url FROM seeds")}
+        known = {url for (url,) in connection.execute("SELECT url FROM seeds")}
         new = [seed for seed in seeds if seed.url not in known]
         everything = (*sorted(known), *(seed.url for seed in new))
         retried = _seeds_to_retry(connection, past, seeds)
@@ -122,10 +130,11 @@ def _read_past(connection: sqlite3.Connection, now: Config) -> _Past | None:
     row = connection.execute("SELECT finish_reason, config, versions FROM runs ORDER BY id DESC LIMIT 1").fetchone()
     if row is None:
         return None
-    config, unusable = read_stored(row[1])
+    finish_reason, options, versions = row
+    config, unusable = read_stored(options)
     least = {"max_depth": 0, "check_external": False}
     config = msgspec.structs.replace(config, **{key: least.get(key, getattr(now, key)) for key in unusable})
-    return _Past(row[0], config, _normal_form(row[2]), unusable)
+    return _Past(finish_reason, config, _normal_form(versions), unusable)
 
 
 def _normal_form(versions: str) -> str:
@@ -140,7 +149,7 @@ def _seeds_to_retry(connection: sqlite3.Connection, past: _Past | None, seeds: S
     """Name the failed seeds of a ledger without a single page: there was no network, and now there may be."""
     if past is None or connection.execute("SELECT 1 FROM _pages LIMIT 1").fetchone():
         return []
-    failed = {row[0] for row in connection.execute(_FAILED_SEEDS)}
+    failed = {url for (url,) in connection.execute(_FAILED_SEEDS)}
     return [seed.url for seed in seeds if seed.url in failed]
 
 
@@ -151,12 +160,10 @@ def _is_deeper(before: int, now: int) -> bool:
 def _why_ended(connection: sqlite3.Connection, past: _Past | None, config: Config) -> str:
     if past is None:
         return ""
-    waiting = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM _urls WHERE state = 'queued') OR EXISTS (SELECT 1 FROM _candidates)"
-    ).fetchone()[0]
+    (waiting,) = connection.execute(_WAITING).fetchone()
     if not waiting:  # a run that was killed before it could say so is followed by one that does
         return FINISHED if past.finish_reason == FINISHED else ""
-    pages = connection.execute("SELECT total(pages) FROM runs").fetchone()[0]
+    (pages,) = connection.execute("SELECT total(pages) FROM runs").fetchone()
     return MAX_PAGES if past.finish_reason == MAX_PAGES and 0 < config.max_pages <= pages else ""
 
 
@@ -184,31 +191,24 @@ def _add_seeds(writer: Writer, new: Sequence[SeedRow], key: bytes) -> None:
         execute("INSERT OR IGNORE INTO _hosts (host) VALUES (?)", (host,))
         execute("UPDATE _hosts SET named = 1, local = max(local, ?) WHERE host = ?", (seed.folder is not None, host))
         fingerprint = urls.fingerprint(seed.url, key)
-        candidates.append((fingerprint, host, target, LINK, Purpose.PAGE, 0, 0, None, None, False))
-    writer.add_candidates(candidates)
+        candidates.append(Candidate(fingerprint, host, target, LINK, Purpose.PAGE, 0, 0, None, None))
+    writer.add_candidates([msgspec.structs.astuple(candidate) for candidate in candidates])
 
 
 def _retry_seeds(connection: sqlite3.Connection, retried: Sequence[str]) -> None:
     for url in retried:
         host, target = urls.split(url)
-        connection.execute(
-            "UPDATE _urls SET state = 'queued', reason = NULL, error = NULL, attempts = 0 "
-            "WHERE target = ? AND host_id = (SELECT id FROM _hosts WHERE host = ?)",
-            (target, host),
-        )
-        connection.execute(
-            "UPDATE _hosts SET robots_verdict = '', robots_tries = 0, robots_reason = '', failures = 0, retry_at = 0 "
-            "WHERE host = ?",
-            (host,),
-        )
+        connection.execute(_RETRY_SEED, (target, host))
+        connection.execute(_FORGET_FAILURES, (host,))
 
 
 def _reopen_too_deep(connection: sqlite3.Connection, max_depth: int) -> int:
-    """Queue again what a smaller limit kept out; return how many URLs."""
-    return connection.execute(
-        "UPDATE _urls SET state = 'queued', reason = NULL WHERE reason = 'too-deep' AND (? < 0 OR depth <= ?)",
-        (max_depth, max_depth),
-    ).rowcount
+    """Queue again what a smaller limit kept out; return how many URLs.
+
+    Pages of the crawl, and what is asked beyond the scope, with a fragment or without: an embed, whose depth is counted
+    from its page, is never too deep (`Offers.objection`).
+    """
+    return connection.execute(_REOPEN_TOO_DEEP, (max_depth, max_depth)).rowcount
 
 
 def _offer_again(writer: Writer, least_depth: int) -> None:

@@ -1,7 +1,7 @@
 """What the coordinator reads while a crawl runs: the acknowledged number, the counters, hosts and ready URLs.
 
 It has a connection of its own and never writes. All reads are short look-ups by index: WAL lets them go on beside a
-consumer's transaction. Runs in the coordinator's thread.
+consumer's transaction. Must not decide which host is due, nor keep what it read. Runs in the coordinator's thread.
 """
 
 from __future__ import annotations

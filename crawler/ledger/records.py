@@ -15,12 +15,14 @@ import msgspec
 _SQL_TYPES = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT"}
 
 
-def ddl(struct: type[msgspec.Struct]) -> str:
-    """Return a struct's fields as columns of a CREATE TABLE: NOT NULL unless a field may be None."""
+def ddl(struct: type[msgspec.Struct], names: Sequence[str] | None = None) -> str:
+    """Return a struct's fields, or some of them, as columns of a CREATE TABLE: NOT NULL unless a field may be None."""
     columns = []
     for field in msgspec.structs.fields(struct):
+        if names is not None and field.name not in names:
+            continue
         kinds = get_args(field.type) or (field.type,)
-        sql_type = next(_SQL_TYPES[kind] for kind in kinds if kind in _SQL_TYPES)
+        sql_type = next(_SQL_TYPES[base] for base in _SQL_TYPES if any(issubclass(kind, base) for kind in kinds))
         columns.append(f"{field.encode_name} {sql_type}" + ("" if NoneType in kinds else " NOT NULL"))
     return ", ".join(columns)
 

@@ -1,7 +1,8 @@
 """Which file each URL was saved as: what the conversion of links reads of a ledger, and the one word that it writes.
 
-Links are looked up one by one, by fingerprint, so that memory does not grow with the pages. Runs in the coordinator
-after the crawl (`pages`, `begin`) and in converting processes (`file_of`).
+Links are looked up one by one, by fingerprint, so that memory does not grow with the pages. Must not know how a file
+is named or converted, nor open one. Runs in the coordinator after the crawl (`pages`, `begin`) and in converting
+processes (`file_of`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from crawler.ledger import schema
 from crawler.ledger.connection import storage_errors
+from crawler.ledger.phrases import LATEST_OF_URL
 from crawler.model import MAX_REDIRECTS
 from crawler.rules import urls
 
@@ -21,12 +23,12 @@ JOIN _pages p ON p.id = u.page
 WHERE s.fingerprint = ?
 """
 # A URL that is queued again is saved again: what its file holds now is not what the ledger says.
-_PAGES = """
+_PAGES = f"""
 SELECT p.id, h.host || u.target, p.file, p.digest, coalesce(p.content_type, ''), p.converted
-FROM _pages p CROSS JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq AND u.page = p.id
+FROM _pages p CROSS JOIN _urls u ON {LATEST_OF_URL}
 JOIN _hosts h ON h.id = p.host_id
 WHERE p.id > ? AND p.file IS NOT NULL AND u.state = 'done' ORDER BY p.id LIMIT ?
-"""
+"""  # noqa: S608  (our own names)
 
 
 class SavedPage(NamedTuple):
@@ -58,7 +60,7 @@ class Saved:
         """Return the file that a URL (normal form) was saved as, redirects followed; "" if there is none.
 
         Args:
-            exists: tells whether a file is still there.
+            exists: returns whether a file is still there.
         """
         for _ in range(MAX_REDIRECTS + 1):
             with storage_errors(self._path):
@@ -80,8 +82,9 @@ class Saved:
                 rows = self._connection.execute(_PAGES, (after, at_a_time)).fetchall()
             if not rows:
                 return
-            yield [SavedPage(*row) for row in rows]
-            after = rows[-1][0]
+            found = [SavedPage(*row) for row in rows]
+            yield found
+            after = found[-1].row
 
     def close(self) -> None:
         """Close the connection; the last one out leaves a ledger without a -wal file beside it."""

@@ -1,7 +1,7 @@
 """Opening the file that a ledger is, making a new one, and bringing an old one up to date.
 
 What is in it is said by the features (`features.registry`). sqlite3 is imported in this package only; nothing here
-knows what a URL or a worker is. Runs in the coordinator and in consumers.
+knows what a URL or a worker is. Runs in the coordinator, in consumers, and in whichever process reads.
 
 The file is a rollback-free WAL database with `synchronous=NORMAL` (what is committed survives the death of every
 process) or, with durability = "power", `FULL` (and the loss of power).

@@ -1,8 +1,8 @@
 """Views, which are the ledger's interface: put into it when a run begins, lent to who reads an older one.
 
 Users open the file with sqlite3, pandas or Datasette, and find them there; whoever only reads a ledger of an older
-program makes those that are missing, or other, for its own connection. Each feature has its own (`features`). Runs in
-the coordinator and in whichever process reads.
+program makes those that are missing, or other, for its own connection. Each feature has its own (`features`); must not
+know what they ask. Runs in the coordinator and in whichever process reads.
 """
 
 from __future__ import annotations

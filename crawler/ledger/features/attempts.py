@@ -1,6 +1,7 @@
 """Attempts: a row for each try that was not a success at once: when, how it ended, and after how long.
 
-A URL whose first visit succeeded has none: its page says it all. Costs such a page nothing.
+A URL whose first visit succeeded has none: its page says it all. Costs such a page nothing. Must not know what is
+tried again, or when (`rules.politeness`). `_apply` runs in a consumer, the view in the process that asks.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from crawler.ledger.features.feature import Applying, Feature
+from crawler.ledger.phrases import iso
 from crawler.ledger.records import ddl, insert
 from crawler.model import AttemptRow
 
@@ -18,10 +20,10 @@ CREATE TABLE _attempts (
 );
 CREATE INDEX _attempts_by_url ON _attempts (host_id, seq);
 """
-_VIEW: Final = """
+_VIEW: Final = f"""
 SELECT h.host || u.target AS url, a.visit,
-       strftime('%Y-%m-%dT%H:%M:%fZ', a.time_ms / 1000.0, 'unixepoch') AS time, a.reason, a.status, a.elapsed_ms
-FROM _attempts a JOIN _urls u ON u.host_id = a.host_id AND u.seq = a.seq JOIN _hosts h ON h.id = a.host_id"""
+       {iso("a.time_ms / 1000.0")} AS time, a.reason, a.status, a.elapsed_ms
+FROM _attempts a JOIN _urls u ON u.host_id = a.host_id AND u.seq = a.seq JOIN _hosts h ON h.id = a.host_id"""  # noqa: S608  (our own names)
 _ADD: Final = insert("_attempts", AttemptRow.__struct_fields__)
 
 

@@ -1,4 +1,7 @@
-"""What a feature of the ledger is made of. Knows none of them."""
+"""What a feature of the ledger is made of, and what it is given to apply. Must not know any single one of them.
+
+Runs wherever a ledger is written or read; a batch is applied in a consumer.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class StoredResult(msgspec.Struct, array_like=True):
     end: End | None
     page: list[Any] | None
     candidates: list[list[Any]]
-    items: list[list[Any]]
+    items: list[str]
     robots: list[Any] | None
     widened: str
     fragments: list[Any] | None

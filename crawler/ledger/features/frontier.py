@@ -1,7 +1,8 @@
 """URLs: the frontier's memory, the sieve, and what waits to enter.
 
 `_urls` names each URL's latest page, and how many of its visits have ended: a visit that comes back with another number
-is not applied (`apply`). Purpose and depth are compared as a pair, always: the smaller one is what a URL is.
+is not applied (`apply`). Purpose and depth are compared as a pair, always: the smaller one is what a URL is. Must not
+know when a candidate becomes a URL (`merge`), nor which URL is next. The view runs in the process that asks.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 from typing import Final
 
 from crawler.ledger.features.feature import Feature
-from crawler.model import CHAIN
+from crawler.ledger.records import ddl
+from crawler.model import CHAIN, Candidate
 
-#: the columns of a candidate, in the order of the fields of `model.Candidate` that are stored
-CANDIDATE: Final = "fingerprint, host, target, hop, purpose, depth, redirects, via_host_id, via_seq"
+_FIELDS: Final = Candidate.__struct_fields__
+#: the fields of a candidate that are stored: those before `conditional`, which says in which table
+STORED: Final = _FIELDS[: _FIELDS.index("conditional")]
+#: the same as a list of columns
+CANDIDATE: Final = ", ".join(STORED)
 _NEARER: Final = "(excluded.purpose, excluded.depth) < (purpose, depth)"
 #: what an INSERT of candidates says of one that is there: of two ways to a URL the smaller pair (purpose, depth)
 #: counts, and of those that are alike the one that came first; of its chains of redirects the shortest, by itself
@@ -22,15 +27,6 @@ ON CONFLICT (fingerprint) DO UPDATE SET redirects = min(redirects, excluded.redi
     via_seq = iif({_NEARER}, excluded.via_seq, via_seq), purpose = iif({_NEARER}, excluded.purpose, purpose),
     depth = iif({_NEARER}, excluded.depth, depth)
 WHERE {_NEARER} OR excluded.redirects < redirects"""
-_CANDIDATE_COLUMNS: Final = """
-    host TEXT NOT NULL,
-    target TEXT NOT NULL,
-    hop TEXT NOT NULL,
-    purpose INTEGER NOT NULL,
-    depth INTEGER NOT NULL,
-    redirects INTEGER NOT NULL,
-    via_host_id INTEGER,
-    via_seq INTEGER"""
 
 _TABLES: Final = f"""
 -- Clustered by host, so that reading what is ready and updating states touch neighbouring rows.
@@ -67,11 +63,12 @@ CREATE TABLE _seen (
 );
 CREATE TABLE _candidates (
     id INTEGER PRIMARY KEY,
-    fingerprint INTEGER NOT NULL,{_CANDIDATE_COLUMNS}
+    {ddl(Candidate, STORED)}
 );
 -- Links that are in scope only if a seed redirects to their host.
 CREATE TABLE _conditional (
-    fingerprint INTEGER PRIMARY KEY,{_CANDIDATE_COLUMNS}
+    fingerprint INTEGER PRIMARY KEY,
+    {ddl(Candidate, [name for name in STORED if name != "fingerprint"])}
 );
 CREATE INDEX _conditional_by_host ON _conditional (host);
 -- What admission refuses beyond what it keeps as rows of _urls: counted, and known when it is met again.

@@ -1,6 +1,8 @@
 """Hosts: the facts that politeness is derived from, their robots.txt, and which are in scope by a redirect.
 
-`_ADD_FACTS` and `_SET_ROBOTS` take the fields of `model.HostFacts` and `model.RobotsRow`, in their order.
+`_ADD_FACTS` and `_SET_ROBOTS` take the fields of `model.HostFacts` and `model.RobotsRow`, in their order. Must not
+know when a host is due, nor what its robots.txt allows: that is derived (`rules.politeness`, `rules.robots`).
+`_apply` runs in a consumer, the view in the process that asks.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from crawler.ledger.features.feature import Applying, Feature
+from crawler.ledger.phrases import iso
 from crawler.model import HostFacts, RobotsRow
 from crawler.rules import urls
 
@@ -40,13 +43,13 @@ CREATE TABLE _hosts (
 CREATE INDEX _hosts_by_merge ON _hosts (merge);
 CREATE INDEX _hosts_widened ON _hosts (host) WHERE widened;
 """
-_VIEW: Final = """
+_VIEW: Final = f"""
 SELECT host, named, local, widened, next_seq AS urls, asked AS requests, bytes, elapsed_ms,
        failures AS failures_in_a_row,
-       strftime('%Y-%m-%dT%H:%M:%fZ', nullif(asked_at, 0), 'unixepoch') AS asked_at,
+       {iso("nullif(asked_at, 0)")} AS asked_at,
        robots_verdict, robots_status, robots_reason, robots_tries, robots_body, crawl_delay,
-       strftime('%Y-%m-%dT%H:%M:%fZ', nullif(robots_fetched_at, 0), 'unixepoch') AS robots_fetched_at
-FROM _hosts"""
+       {iso("nullif(robots_fetched_at, 0)")} AS robots_fetched_at
+FROM _hosts"""  # noqa: S608  (our own names)
 
 _FACTS: Final = HostFacts.__struct_fields__
 _ADD_FACTS: Final = f"""

@@ -1,8 +1,9 @@
 """Pages: a row for each visit that got a whole answer, appended and never replaced; `_urls.page` is a URL's latest.
 
 The rows before the latest are its history. So the ids are the order of the commits, which `feed` follows; they are
-given here, not by SQLite, because what belongs to a page (items, fragments) is written with it. One column list: a row
-is what `model.PageRow` says, and the view shows it.
+given by `apply`, not by SQLite, because what belongs to a page (items, fragments) is written with it. One column list:
+a row is what `model.PageRow` says, and the view shows it. Must not know how any of it was read of an answer. `_apply`
+runs in a consumer, the views in the process that asks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 
 from crawler.ledger.features.feature import Applying, Feature
 from crawler.ledger.features.frontier import purpose_name
+from crawler.ledger.phrases import LATEST, OF_URL, iso
 from crawler.ledger.records import ddl, insert
 from crawler.model import PageRow
 
@@ -29,15 +31,14 @@ CREATE INDEX _pages_not_200 ON _pages (status, host_id, seq) WHERE status <> 200
 CREATE INDEX _pages_item_errors ON _pages (item_error, host_id, seq) WHERE item_error IS NOT NULL;
 CREATE INDEX _pages_saved ON _pages (size) WHERE file IS NOT NULL;
 """
-#: a page beside its URL, and where that was found; `latest` leaves out the history
-EVERY: Final = """
-FROM _pages p CROSS JOIN _urls u ON u.host_id = p.host_id AND u.seq = p.seq JOIN _hosts h ON h.id = p.host_id
+#: a page beside its URL, and where that was found; `phrases.LATEST` leaves out the history
+EVERY: Final = f"""
+FROM _pages p CROSS JOIN _urls u ON {OF_URL} JOIN _hosts h ON h.id = p.host_id
 LEFT JOIN _urls v ON v.host_id = u.via_host_id AND v.seq = u.via_seq
 LEFT JOIN _hosts vh ON vh.id = u.via_host_id"""
-LATEST: Final = "u.page = p.id"
 
 _URL, _HISTORY = "h.host || u.target", {"depth": "u.depth", "via": "vh.host || v.target", "hop": "u.hop"}
-_FETCH_TIME = "strftime('%Y-%m-%dT%H:%M:%fZ', p.fetch_time_ms / 1000.0, 'unixepoch')"
+_FETCH_TIME = iso("p.fetch_time_ms / 1000.0")
 
 
 def _expressions() -> dict[str, str]:
@@ -95,14 +96,16 @@ def _apply(applying: Applying) -> None:
     if not applying.paged:
         return
     rows, again = [], []
+    item_errors = 0
     for page_id, result in applying.paged:
         assert result.page is not None  # noqa: S101  (that is what `paged` means)
         assert result.end is not None  # noqa: S101
         rows.append((page_id, result.end.purpose, *result.page))
+        item_errors += result.page[_ITEM_ERROR] is not None
         if result.end.visits:
             again.append((result.end.host_id, result.end.seq) * 2)
     applying.executemany(_ADD, rows)
-    applying.counts["item_errors"] += sum(row[len(_OWN) + _ITEM_ERROR] is not None for row in rows)
+    applying.counts["item_errors"] += item_errors
     if again:
         applying.executemany(_LET_GO, again)
 

@@ -1,4 +1,7 @@
-"""The features of the ledger, in the order in which their tables are made and a batch is applied to them."""
+"""The features of the ledger, in the order in which their tables are made and a batch is applied to them.
+
+Must not know what a feature does. Runs wherever a ledger is written or read.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The runs on a ledger, the seeds, and the key of its fingerprints."""
+"""Runs: a row for each start of the program on a ledger, with its counters; the seeds; the key of the fingerprints.
+
+Must not know what the counters count (`counts`), nor how a run begins (`opening`). `_apply` runs in a consumer: the
+last batch of a run says why it ended.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def read(context: Context, visit: Visit, answer: Answer) -> Reading:
     body, config = answer.body or b"", context.config
     if config.check_fragments and answer.status < 300 and len(body) < config.max_body_bytes:
         utf8, page.charset = encodings.to_utf8(body, answer.header("content-type"))
-        result.fragments = context.fragments_row(visit, parse.anchors_of(utf8), ())
+        result.fragments = context.fragments_row(parse.anchors_of(utf8), ())
     return Reading(outcome, result)
 
 

@@ -62,10 +62,10 @@ class Context:
         steps = embed_steps(visit.purpose, visit.depth)
         return Reported(self.embeds, self.embeds.unreported([link.url for link in found], steps), steps)
 
-    def fragments_row(self, visit: Visit, anchors: list[str] | None, pointers: Sequence[Pointer]) -> FragmentsRow:
+    def fragments_row(self, anchors: list[str] | None, pointers: Sequence[Pointer]) -> FragmentsRow:
         """Return the row of a page's anchors (None: not known) and of its links with a fragment."""
         known = None if anchors is None else self.encode_json(anchors).decode()
-        return FragmentsRow(visit.host_id, visit.seq, known, self.encode_json(pointers).decode())
+        return FragmentsRow(known, self.encode_json(pointers).decode())
 
 
 ReadAnswer = Callable[[Context, Visit, Answer], Reading]

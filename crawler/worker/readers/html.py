@@ -5,7 +5,7 @@ Runs in a worker. Which links are followed is said by `follow` and the extractor
 
 from __future__ import annotations
 
-from crawler.model import MAX_LINKS_PER_PAGE, Answer, ItemRow, PageRow, Result, Visit
+from crawler.model import MAX_LINKS_PER_PAGE, Answer, PageRow, Result, Visit
 from crawler.pages import encodings, parse
 from crawler.rules.follow import HOOK
 from crawler.worker.hook import Page
@@ -65,7 +65,7 @@ def _extract(context: Context, visit: Visit, answer: Answer, document: parse.Doc
                 known[url].kind = HOOK
             elif len(links) < MAX_LINKS_PER_PAGE:
                 links.append(parse.Link(url, kind=HOOK))
-    result.items = [ItemRow(visit.host_id, visit.seq, number, item) for number, item in enumerate(items)]
+    result.items = items
     assert result.page is not None  # noqa: S101  (for the type checker)
     result.page.item_error = errors[0] if errors else None
     return follow
@@ -79,7 +79,7 @@ def _offer(
     reported = [Reported(context.links, context.links.unreported(follow, depth + 1), depth + 1)]
     result.candidates = offers.links(reported[0].links, purpose, depth, visit.id)
     if context.config.check_fragments:
-        result.fragments = context.fragments_row(visit, document.anchors, document.pointers)
+        result.fragments = context.fragments_row(document.anchors, document.pointers)
         if pointed := _pointed(context, visit, document, follow):
             result.candidates += offers.pointed(pointed, purpose, depth, visit.id)
             reported.append(Reported(context.pointed, pointed, depth + 1))

@@ -20,7 +20,7 @@ def read(context: Context, visit: Visit, answer: Answer) -> Reading:
     purpose = visit.purpose
     if context.config.check_fragments:
         pointers = redirect_pointers(target, location)
-        result.fragments = context.fragments_row(visit, None, pointers)
+        result.fragments = context.fragments_row(None, pointers)
         if purpose == Purpose.EXTERNAL and pointers and pointers[0].fragment:
             purpose = Purpose.EXTERNAL_FRAGMENT
     if target is not None:

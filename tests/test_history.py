@@ -87,9 +87,47 @@ def test_a_visit_that_fails_leaves_the_latest_page_and_is_said_by_the_state(benc
         ("failed", "server-error", "status 503")
     ]
     assert bench.rows("SELECT title, status FROM pages") == [("embed 0", 200)]
-    assert bench.rows("SELECT url, status, reason FROM broken_links") == []  # nothing links to it
-    assert titles(bench, Which.ALL) == ["embed 0", "page 1"]
-    assert bench.reader.counters().pages == 1
+    bench.commit(bench.page(0, [OTHER]))
+    assert bench.rows("SELECT url, status, reason FROM broken_links") == [(OTHER, None, "server-error")]
+    assert titles(bench, Which.ALL) == ["embed 0", "page 1", None]
+    assert bench.reader.counters().pages == 2
+
+
+def test_the_status_of_what_failed_again_is_that_of_its_last_try(bench: Bench) -> None:
+    found_as(bench, Purpose.EMBED)
+    bench.commit(visited(Purpose.EMBED, 0), bench.page(0, [OTHER]))
+    found_as(bench, Purpose.PAGE)
+    failed = visited(Purpose.PAGE, 1, 503, "failed", "server-error")
+    failed.attempt = AttemptRow(1, 1, 2, 0, "server-error", 503, 5)
+    bench.commit(failed)
+    assert bench.rows("SELECT url, status, reason FROM broken_links") == [(OTHER, 503, "server-error")]
+
+
+def test_the_tries_of_something_less_do_not_count(bench: Bench) -> None:
+    """An embed that failed twice is found to be a page: it has all its tries, whether it waits or is on its way."""
+    for visits in (0, 1):
+        found_as(bench, Purpose.EMBED)
+        retry = End("queued", "timeout", "too slow", 1, 1, visits, True, Purpose.EMBED, 1, 0)
+        bench.commit(Result(retry))
+    assert [row.attempts for row in bench.reader.ready(1, 9) if row.seq] == [2]
+    found_as(bench, Purpose.PAGE)
+    assert [(row.attempts, row.visits) for row in bench.reader.ready(1, 9) if row.seq] == [(0, 2)]
+    late = End("queued", "timeout", "too slow", 1, 1, 2, True, Purpose.EMBED, 1, 0)
+    bench.commit(Result(late))  # it was handed out before
+    assert [(row.attempts, row.visits) for row in bench.reader.ready(1, 9) if row.seq] == [(0, 3)]
+
+
+def test_a_feed_looks_at_what_it_does_not_want_once(bench: Bench) -> None:
+    bench.commit(bench.page(0, []))
+    with closing(Feed(bench.path)) as feed:
+        assert [found.row for found in feed.pages()] == [1]
+        found_as(bench, Purpose.EMBED)
+        bench.commit(visited(Purpose.EMBED, 0))
+        assert (feed.pages(), feed.after) == ([], 1)
+        assert feed._seen == 2
+        found_as(bench, Purpose.PAGE)
+        bench.commit(visited(Purpose.PAGE, 1))
+        assert [found.row for found in feed.pages()] == [3]
 
 
 def test_a_first_visit_that_fails_with_an_answer_has_a_page(bench: Bench) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from crawler.config import Config
 from crawler.ledger.reader import ReadyRow
-from crawler.model import Candidate, Purpose, Result
+from crawler.model import Candidate, End, Purpose, Result
+from crawler.rules import urls
+from crawler.rules.offers import EMBED_STEPS
 from tests.test_ledger import SEED, Bench
 
 CONFIG = Config(check_external=True, check_fragments=True, embeds=True)
@@ -146,4 +149,53 @@ def test_hosts_get_the_urls_that_are_new_and_remember_which_merge_it_was(tmp_pat
     bench.commit(Result(candidates=bench.offers.links(["http://c.test/1", "http://c.test/2"], Purpose.PAGE, 0, (1, 0))))
     assert list(bench.reader.hosts_of_merges(merges + 1)) == [3]
     assert [row.target for row in bench.reader.ready(3, 9)] == ["/1", "/2"]
+    bench.close()
+
+
+def reach(bench: Bench, target: str, depth: int, purpose: Purpose = Purpose.PAGE, redirects: int = 0) -> None:
+    """Let a URL be found, in this way."""
+    fingerprint = urls.fingerprint(f"http://a.test{target}", bench.opening.key)
+    found = Candidate(fingerprint, "http://a.test", target, "L", purpose, depth, redirects, 1, 0)
+    bench.commit(Result(candidates=[found]))
+
+
+def state_of(bench: Bench, target: str) -> tuple[object, ...]:
+    ((state, reason, depth),) = [row[1:] for row in bench.rows(
+        "SELECT h.host || u.target, u.state, u.reason, u.depth FROM _urls u JOIN _hosts h ON h.id = u.host_id"
+    ) if row[0] == f"http://a.test{target}"]  # fmt: skip
+    return (state, reason, depth)
+
+
+@pytest.mark.parametrize("is_out", [False, True])
+def test_what_was_too_deep_is_let_in_by_a_shorter_way(is_out: bool, tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "crawl.db", Config(max_depth=3))
+    reach(bench, "/x", 5)
+    too_deep = Result(End("skipped", "too-deep", None, 1, 1, 0, False, Purpose.PAGE, 5, 0))
+    if is_out:  # the shorter way comes to light while the visit is on its way
+        reach(bench, "/x", 2)
+        bench.commit(too_deep)
+    else:
+        bench.commit(too_deep)
+        assert state_of(bench, "/x") == ("skipped", "too-deep", 5)
+        reach(bench, "/x", 4)
+        assert state_of(bench, "/x") == ("skipped", "too-deep", 4)
+        reach(bench, "/x", 2)
+    assert state_of(bench, "/x") == ("queued", None, 2)
+    assert bench.reader.counters().queued == 2
+    bench.close()
+
+
+def test_a_stylesheet_that_turns_out_to_be_nearer_offers_what_it_embeds(tmp_path: Path) -> None:
+    """Embeds have a limit of steps, whatever limit pages have."""
+    bench = Bench(tmp_path / "crawl.db", Config(embeds=True))
+    reach(bench, "/s.css", EMBED_STEPS, Purpose.EMBED)
+    stored = msgspec.json.encode([{"url": "http://a.test/i.png", "rel": "embed", "kind": "embed"}]).decode()
+    sheet = bench.page(1, [], EMBED_STEPS, 0, Purpose.EMBED)
+    assert sheet.page is not None
+    sheet.page.links = stored
+    bench.commit(sheet)
+    assert len(bench.rows("SELECT 1 FROM _urls")) == 2
+    reach(bench, "/s.css", 1, Purpose.EMBED)
+    bench.commit()
+    assert bench.rows("SELECT url, depth FROM urls WHERE url LIKE '%png'") == [("http://a.test/i.png", 2)]
     bench.close()

@@ -19,6 +19,7 @@ from crawler import Config, CrawlerError, PageRecord, UsageError, crawl, stream
 from crawler.ledger import feed
 from crawler.ledger.feed import Feed
 from tests.site import Site
+from tests.test_migrations import make
 
 ROOT = Path(__file__).parent.parent
 HERE = Config(processes=0, delay_seconds=0, log_seconds=0)
@@ -277,3 +278,13 @@ def test_a_feed_sees_each_row_once_whatever_is_written_meanwhile(tmp_path: Path)
             follower.close()
     assert len(seen) == len(set(seen)) == 32
     assert rows == sorted(rows)
+
+
+def test_a_stream_goes_on_with_a_ledger_of_an_older_version(tmp_path: Path) -> None:
+    old = make(tmp_path, 5)
+    with Site() as site:
+        site.add_page("/new")
+        with stream([site.url("/new")], QUICK, ledger=old.path) as pages:
+            found = [page.url for page in pages]
+    assert site.url("/new") in found
+    assert old.ask("SELECT 1 FROM pages WHERE url = 'http://127.0.0.1:8097/'") == [(1,)]

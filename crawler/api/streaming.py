@@ -27,6 +27,7 @@ from crawler.api.session import Control, Hook, check, choose_ledger, read_words,
 from crawler.config import Config
 from crawler.engine.job import Stop
 from crawler.errors import CrawlerError
+from crawler.ledger import feed, schema
 from crawler.ledger.feed import Feed, PageFound, Which
 from crawler.ledger.records import PageRecord
 from crawler.model import INTERRUPTED
@@ -150,7 +151,7 @@ class Stream:
         """Return the next pages, as soon as there are any; none: the crawl has ended, and this was all."""
         while True:
             is_over = self._background.is_over.is_set()  # looked at first: what is committed by then is found below
-            if self._feed is None and self._background.ledger.is_file():
+            if self._feed is None and schema.is_current(self._background.ledger):
                 self._feed = Feed(self._background.ledger, self.position, self._which)
             found = self._feed.pages() if self._feed is not None else []
             if found or is_over:
@@ -171,11 +172,7 @@ class _Background:
 
     def last_row(self) -> int:
         """Return the row of the last page that the ledger has."""
-        if not self.ledger.is_file():
-            return 0
-        with contextlib.closing(Feed(self.ledger, which=Which.ALL)) as feed:
-            feed.skip_to_last_pages(0)
-            return feed.after
+        return feed.last_row(self.ledger) if self.ledger.is_file() else 0
 
     def start(self) -> None:
         """Begin."""

@@ -79,7 +79,7 @@ def _broken_links(connection: Any, count: int, ledger: Path) -> list[str]:
 
 def _broken_fragments(connection: Any, ledger: Path) -> list[str]:
     # The view looks at all pages: only for who asked for it, and does not wait for it too long.
-    pages = findings.pages_with_fragments(connection)
+    pages = findings.pages_with_fragments(connection, MOST_FRAGMENT_PAGES + 1)
     if not pages:
         return []
     command = f"{_command('links', ledger)} --broken-fragments"

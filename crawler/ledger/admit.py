@@ -2,9 +2,9 @@
 
 A rule is SQL over the new URLs and their hosts, inside the merge's transaction: exact, whatever comes in which order.
 What it refuses is a row of `urls` that ended `skipped` for that reason, so that it can be seen and, if the reason goes,
-asked; a rule that may refuse without end keeps so many rows a host, and counts the rest. Budgets are no admission: they
-are spent when URLs are handed out. Must not know how URLs come into temp.fresh (`merge`), nor ask anything beyond the
-ledger. Runs in a consumer, and in the coordinator at the start.
+asked; a rule that may refuse without end keeps so many rows a host, and counts the rest, for good. Budgets are no
+admission: they are spent when URLs are handed out. Must not know how URLs come into temp.fresh (`merge`), nor ask
+anything beyond the ledger. Runs in a consumer, and in the coordinator at the start.
 """
 
 from __future__ import annotations
@@ -37,9 +37,13 @@ WHERE state = 'queued' AND fingerprint IN (
 _COUNT_ONLY: Final = """
 INSERT INTO _refused
 SELECT fingerprint, host_id, ?1 FROM (
-    SELECT f.fingerprint, f.host_id, row_number() OVER (PARTITION BY f.host_id ORDER BY f.seq)
-           + (SELECT count(*) FROM _urls u WHERE u.host_id = f.host_id AND u.reason = ?1) AS place
-    FROM temp.fresh f WHERE f.reason = ?1
+    SELECT f.fingerprint, f.host_id,
+           row_number() OVER (PARTITION BY f.host_id ORDER BY f.seq) + coalesce(k.kept, 0) AS place
+    FROM temp.fresh f LEFT JOIN (
+        SELECT host_id, count(*) AS kept FROM _urls
+        WHERE state = 'skipped' AND reason = ?1 AND reason <> 'ok' GROUP BY host_id
+    ) AS k ON k.host_id = f.host_id
+    WHERE f.reason = ?1
 ) WHERE place > ?2
 """
 _LEAVE: Final = "DELETE FROM temp.fresh WHERE fingerprint IN (SELECT fingerprint FROM _refused)"

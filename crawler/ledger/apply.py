@@ -24,10 +24,10 @@ from crawler.ledger.candidates import Candidates
 from crawler.ledger.connection import as_storage_error
 from crawler.ledger.features.feature import Applying, StoredBatch, StoredResult
 from crawler.ledger.features.registry import APPLY
-from crawler.ledger.merge import merge
+from crawler.ledger.merge import KEPT_OUT, merge
 from crawler.ledger.offer_again import OfferAgain
 from crawler.ledger.phrases import QUEUE_ANEW
-from crawler.model import DONE, FAILED, QUEUED, End, Purpose, UrlId
+from crawler.model import DONE, FAILED, MAX_REDIRECTS, QUEUED, End, Purpose, UrlId
 from crawler.rules.offers import Offers
 
 # A merge is due with so many candidates, and sooner when the coordinator wants links early.
@@ -61,7 +61,8 @@ UPDATE _urls SET state = ?1, reason = ?2, error = ?3, attempts = attempts + ?4, 
 WHERE host_id = ?6 AND seq = ?7 AND visits = ?8 AND state = '{QUEUED}'
 """  # noqa: S608  (a word of ours)
 _NEXT_PAGE = "SELECT coalesce(max(id), 0) + 1 FROM _pages"
-_HAS_PAGE = "SELECT page IS NOT NULL FROM _urls WHERE host_id = ? AND seq = ?"
+_PAGE_NOW = "SELECT page FROM _urls WHERE host_id = ? AND seq = ?"
+_TRY_ANEW = "UPDATE _urls SET attempts = 0 WHERE host_id = ? AND seq = ?"
 _QUEUE_ANEW = f"{QUEUE_ANEW} WHERE host_id = ? AND seq = ?"
 _WAKE_HOST = "UPDATE _hosts SET merge = ? WHERE id = ?"
 _REACH = "SELECT purpose, depth, redirects FROM _urls WHERE host_id = ? AND seq = ?"
@@ -142,7 +143,7 @@ class Writer:
         counters = self._counts
         counters["merges"] += 1
         began = clock.monotonic()
-        merged = merge(self.connection, counters["merges"], self._offers.max_depth >= 0, ADMISSIONS)
+        merged = merge(self.connection, counters["merges"], self._offers.max_depth, ADMISSIONS)
         counters["candidates"] = 0
         counters["urls"] += merged.added
         counters["ended_urls"] += merged.refused - merged.reopened
@@ -180,8 +181,8 @@ class Writer:
         counters, connection, results = self._counts, self.connection, batch.results
         (first,) = connection.execute(_NEXT_PAGE).fetchone()
         paged = list(enumerate([result for result in results if result.page is not None], first))
-        self._end_urls(results, {id(result): page_id for page_id, result in paged})
-        applying = Applying(connection.execute, connection.executemany, batch, paged, counters)
+        replaced = self._end_urls(results, {id(result): page_id for page_id, result in paged})
+        applying = Applying(connection.execute, connection.executemany, batch, paged, replaced, counters)
         for apply in APPLY:
             apply(applying)
         if candidates := [candidate for result in results for candidate in result.candidates]:
@@ -191,9 +192,12 @@ class Writer:
         for page in self._find_stale([result.end for result in results if result.end is not None]):
             self.offer_again(page)
 
-    def _end_urls(self, results: Sequence[StoredResult], page_ids: dict[int, int]) -> None:
-        """End each visit's URL, or queue it for another try; the one place where a result becomes true."""
-        rows = []
+    def _end_urls(self, results: Sequence[StoredResult], page_ids: dict[int, int]) -> list[int]:
+        """End each visit's URL, or queue it for another try; the one place where a result becomes true.
+
+        Returns the pages in whose place there is another one now.
+        """
+        rows, replaced = [], []
         pages = len(page_ids)
         for result in results:
             end = result.end
@@ -201,32 +205,48 @@ class Writer:
                 continue
             page_id = page_ids.get(id(result))
             key = (end.host_id, end.seq)
-            if page_id is not None and end.visits and self.connection.execute(_HAS_PAGE, key).fetchone() == (1,):
-                pages -= 1  # it was a page before
+            if page_id is not None and end.visits:
+                (before,) = self.connection.execute(_PAGE_NOW, key).fetchone() or (None,)
+                pages -= before is not None  # it was a page before
+                replaced += [before] if before is not None and end.state != FAILED else []
             rows.append((end.state, end.reason, end.error, end.asked, page_id, *key, end.visits))
             self._counts["ended_urls"] += end.state != QUEUED
         cursor = self.connection.executemany(_END_URL, rows)
         if rows and cursor.rowcount != len(rows):
             raise ProtocolError(f"of {len(rows)} visits, {cursor.rowcount} were still to be ended: {rows[:3]}")
         self._counts["pages"] += pages
+        return replaced
 
     def _find_stale(self, ends: Sequence[End]) -> list[UrlId]:
-        """Return the pages that were asked at a larger depth than they turned out to have.
+        """Return the pages that turned out to be nearer than they were asked; what is asked again is queued.
 
-        What was asked for a weaker purpose than it turned out to have is queued again.
+        While a visit was out, its URL may have been found to be more, or nearer, than the visit knew.
         """
         stale = []
         for end in ends:
-            key = (end.host_id, end.seq)
-            was_weak = end.purpose != Purpose.PAGE and end.state != QUEUED
-            if not was_weak and not (end.state == DONE and (self._offers.max_depth >= 0 or end.reason == "redirect")):
+            if not self._may_be_stale(end):
                 continue
+            key = (end.host_id, end.seq)
             purpose, depth, redirects = self.connection.execute(_REACH, key).fetchone()
-            if was_weak and purpose < end.purpose:
+            if purpose < end.purpose and end.state == QUEUED:
+                self.connection.execute(_TRY_ANEW, key)
+            elif purpose < end.purpose or self._lets_in(end.reason, depth, redirects):
                 self._queue_anew(key)
             elif end.state == DONE and ((purpose, depth) < (end.purpose, end.depth) or redirects < end.redirects):
                 stale.append(key)
         return stale
+
+    def _may_be_stale(self, end: End) -> bool:
+        """Return whether it matters what else was found out while this visit was out: of most pages it does not."""
+        if end.purpose != Purpose.PAGE or end.reason in KEPT_OUT:
+            return True
+        return end.state == DONE and (self._offers.max_depth >= 0 or end.reason == "redirect")
+
+    def _lets_in(self, reason: str, depth: int, redirects: int) -> bool:
+        """Return whether what a URL was kept out for holds no longer."""
+        if reason == "too-many-redirects":
+            return redirects <= MAX_REDIRECTS
+        return reason == "too-deep" and not 0 <= self._offers.max_depth < depth
 
     def _queue_anew(self, key: UrlId) -> None:
         """Queue a URL that was asked for less than it turned out to be; the frontier looks at its host again."""

@@ -36,6 +36,7 @@ WHERE i.rowid > ? ORDER BY i.rowid LIMIT ?
 """  # noqa: S608  (our own names)
 
 
+_LAST = "SELECT coalesce(max(id), 0) FROM _pages"
 # The row before the last so many.
 _LAST_PAGES = f"""
 SELECT coalesce((SELECT p.id{EVERY}
@@ -82,6 +83,7 @@ class Feed:
         """
         self._path = path
         self.after = after
+        self._seen = after  # as far as this the pages were looked at, wanted or not
         self._pages, self._last_pages = _PAGES.format(which=which.value), _LAST_PAGES.format(which=which.value)
         with storage_errors(path):
             self._connection = schema.connect_read_only(path)
@@ -89,9 +91,11 @@ class Feed:
     def pages(self) -> list[PageFound]:
         """Return the next pages, `AT_A_TIME` at most; none: there are no more for now."""
         with storage_errors(self._path):
-            rows = self._connection.execute(self._pages, (self.after, AT_A_TIME)).fetchall()
+            (last,) = self._connection.execute(_LAST).fetchone()
+            rows = self._connection.execute(self._pages, (self._seen, AT_A_TIME)).fetchall()
             found = [PageFound(row, PageRecord._make((*fields, self._items_of(row)))) for row, *fields in rows]
         self.after = found[-1].row if found else self.after
+        self._seen = self.after if len(found) == AT_A_TIME else max(self.after, last)
         return found
 
     def items(self) -> list[ItemFound]:
@@ -120,3 +124,19 @@ class Feed:
     def _skip(self, question: str, count: int) -> None:
         with storage_errors(self._path):
             (self.after,) = self._connection.execute(question, (count,)).fetchone()
+        self._seen = self.after
+
+
+def last_row(path: Path) -> int:
+    """Return the row of the last page that a ledger has; one of an older version has the same when it is migrated.
+
+    Raises:
+        UsageError, StorageError: it is no ledger, or cannot be read.
+    """
+    with storage_errors(path):
+        connection = schema.connect_read_only(path, may_be_old=True)
+        try:
+            (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM _pages").fetchone()
+            return int(last)
+        finally:
+            connection.close()

@@ -78,10 +78,10 @@ class BrokenFragments(NamedTuple):
     some: list[tuple[str, str]]  # each with a page that links to it
 
 
-def pages_with_fragments(connection: sqlite3.Connection) -> int:
-    """Return how many pages there were when the last was read for its fragments: at once; 0: none was."""
-    (last,) = connection.execute("SELECT coalesce(max(page), 0) FROM _fragments").fetchone()
-    return int(last)
+def pages_with_fragments(connection: sqlite3.Connection, most: int) -> int:
+    """Return how many pages were read for their fragments, counted up to `most`."""
+    (count,) = connection.execute("SELECT count(*) FROM (SELECT 1 FROM _fragments LIMIT ?)", (most,)).fetchone()
+    return int(count)
 
 
 def broken_fragments(connection: sqlite3.Connection, most: int) -> BrokenFragments:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from crawler.ledger.admit import Admission, admit
 from crawler.ledger.features.frontier import CANDIDATE, KEEP_NEARER, STORED
 from crawler.ledger.phrases import QUEUE_AGAIN, QUEUE_ANEW
 from crawler.ledger.records import ddl
-from crawler.model import MAX_REDIRECTS, Candidate
+from crawler.model import MAX_REDIRECTS, Candidate, Purpose
 
 #: what a URL keeps of the candidate that it was
 _KEPT = tuple(name for name in STORED if name not in ("fingerprint", "host"))
@@ -84,11 +84,14 @@ UPDATE _urls SET purpose = l.purpose, depth = l.depth, redirects = l.redirects,
     via_seq = iif(l.is_nearer, l.via_seq, _urls.via_seq)
 FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
 """
-# What a chain of redirects kept out, and a shorter chain now lets in.
+#: the reasons that a shorter way takes away
+KEPT_OUT: Final = ("too-many-redirects", "too-deep")
+# What a chain of redirects, or its depth, kept out, and a shorter way now lets in.
 _REOPEN = f"""
 {QUEUE_AGAIN}
 FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
-AND _urls.reason = 'too-many-redirects' AND l.redirects <= ?
+AND (_urls.reason = '{KEPT_OUT[0]}' AND l.redirects <= ?1
+     OR _urls.reason = '{KEPT_OUT[1]}' AND (?2 < 0 OR l.depth <= ?2))
 """
 # What was only asked, as an embed or an external link, and turns out to be more: it is asked again as what it is.
 _PROMOTE = f"""
@@ -96,11 +99,18 @@ _PROMOTE = f"""
 FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
 AND l.is_promoted AND _urls.state <> 'queued'
 """
-_REOPENED_HOSTS = "UPDATE _hosts SET merge = ? WHERE id IN (SELECT host_id FROM temp.lowered)"
-_LOWERED_PAGES = """
-SELECT u.host_id, u.seq FROM temp.lowered l JOIN _urls u ON u.host_id = l.host_id AND u.seq = l.seq
-WHERE u.state = 'done' AND (? OR u.reason = 'redirect')
+# The tries that a URL had as something less do not count.
+_TRY_ANEW = """
+UPDATE _urls SET attempts = 0
+FROM temp.lowered l WHERE _urls.host_id = l.host_id AND _urls.seq = l.seq
+AND l.is_promoted AND _urls.state = 'queued'
 """
+_REOPENED_HOSTS = "UPDATE _hosts SET merge = ? WHERE id IN (SELECT host_id FROM temp.lowered)"
+# Without a limit a page's depth changes nothing for its links; the steps of embeds have one always.
+_LOWERED_PAGES = f"""
+SELECT u.host_id, u.seq FROM temp.lowered l JOIN _urls u ON u.host_id = l.host_id AND u.seq = l.seq
+WHERE u.state = 'done' AND (? >= 0 OR u.reason = 'redirect' OR u.purpose = {Purpose.EMBED.value})
+"""  # noqa: S608  (a number of ours)
 
 
 class Merged(NamedTuple):
@@ -112,14 +122,12 @@ class Merged(NamedTuple):
     lowered: list[tuple[int, int]]  # pages whose links are to be offered again, with their smaller depth
 
 
-def merge(
-    connection: sqlite3.Connection, number: int, has_depth_limit: bool, admissions: Sequence[Admission] = ()
-) -> Merged:
+def merge(connection: sqlite3.Connection, number: int, max_depth: int, admissions: Sequence[Admission] = ()) -> Merged:
     """Merge all candidates into the frontier, inside the caller's transaction.
 
     Args:
         number: of this merge; the hosts that get URLs remember it.
-        has_depth_limit: without one, a page's smaller depth changes nothing for its links.
+        max_depth: of pages; -1: there is no limit.
         admissions: the rules that may refuse what is new.
     """
     execute = connection.execute
@@ -134,10 +142,11 @@ def merge(
     if execute(_FIND_LOWERED).rowcount:
         execute(_LOWER_SEEN)
         execute(_LOWER_URLS)
-        reopened = execute(_REOPEN, (MAX_REDIRECTS,)).rowcount + execute(_PROMOTE).rowcount
+        execute(_TRY_ANEW)
+        reopened = execute(_REOPEN, (MAX_REDIRECTS, max_depth)).rowcount + execute(_PROMOTE).rowcount
         if reopened:
             execute(_REOPENED_HOSTS, (number,))
-        lowered = execute(_LOWERED_PAGES, (has_depth_limit,)).fetchall()
+        lowered = execute(_LOWERED_PAGES, (max_depth,)).fetchall()
     if execute(_FIND_FRESH).rowcount:
         refused = admit(connection, admissions)
         added = execute(_ADD_URLS).rowcount

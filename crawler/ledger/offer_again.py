@@ -21,6 +21,9 @@ FROM _urls u JOIN _pages p ON p.id = u.page
 WHERE u.host_id = ? AND u.seq = ?
 """
 _WITH_FRAGMENT: Final = "SELECT DISTINCT l.value ->> 0 FROM _fragments f, json_each(f.links) l WHERE f.page = ?"
+_HAS_FRAGMENT: Final = """
+SELECT EXISTS (SELECT 1 FROM _fragments f, json_each(f.links) l WHERE f.page = ? AND l.value ->> 1 <> '')
+"""
 
 
 class OfferAgain:
@@ -41,7 +44,9 @@ class OfferAgain:
         candidates: list[Candidate] = []
         target = urls.normalise(redirect_url) if redirect_url else None
         if target is not None and redirects <= MAX_REDIRECTS:
-            candidates += self._offers.redirect(target, purpose, depth, redirects, page)
+            (has_fragment,) = self._connection.execute(_HAS_FRAGMENT, (page_id,)).fetchone()
+            purpose_there = self._offers.purpose_of_target(purpose, has_fragment=bool(has_fragment))
+            candidates += self._offers.redirect(target, purpose_there, depth, redirects, page)
         if links and 200 <= status < 300:
             stored = [(link["url"], follow.kind_of(link)) for link in json.loads(links)]
             says, obey = bool(nofollow), self._obey_nofollow

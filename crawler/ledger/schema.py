@@ -46,13 +46,13 @@ def connect(path: Path, durability: str = "process") -> Connection:
     return connection
 
 
-def connect_read_only(path: Path) -> Connection:
+def connect_read_only(path: Path, *, may_be_old: bool = False) -> Connection:
     """Open a ledger, of a running crawl or not, for reading only.
 
     Opened for writing as far as the file system is concerned: a connection that may only read cannot tidy up the
     `-wal` file when it is the last one out, and a ledger is to be copied as one file.
     """
-    check(path)
+    check(path, may_be_old=may_be_old)
     connection = connect_to_write(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
@@ -149,6 +149,23 @@ def check(path: Path, *, may_be_old: bool = False) -> None:
             f"the ledger {path} has schema version {version}, this program {migrations.VERSION}: "
             "the command that made it, run once more, brings it up to date"
         )
+
+
+def is_current(path: Path) -> bool:
+    """Return whether there is a ledger of this version; False: not yet, for it has to be made, or migrated.
+
+    Raises:
+        UsageError, StorageError: it is no ledger, or cannot be read.
+    """
+    if not path.is_file():
+        return False
+    with storage_errors(path):
+        connection = connect_read_only(path, may_be_old=True)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            return bool(version == migrations.VERSION)
+        finally:
+            connection.close()
 
 
 def read_key(connection: sqlite3.Connection) -> bytes:

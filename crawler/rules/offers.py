@@ -18,6 +18,7 @@ from crawler.rules import urls
 from crawler.rules.purposes import MEANINGS
 from crawler.rules.scope import CONDITIONAL, IN, OUT, Scope
 
+_PAGE, _EXTERNAL = Purpose.PAGE, Purpose.EXTERNAL  # for each candidate: an enum's member takes a while to find
 EMBED_STEPS = 5  # from a page, whatever its depth: its stylesheet's import's image is three
 
 
@@ -56,13 +57,13 @@ class Offers(NamedTuple):
             if verdict != OUT:
                 candidates.append(
                     Candidate(
-                        fingerprint(url, key), host, target, LINK, Purpose.PAGE, depth + 1, 0, *via,
+                        fingerprint(url, key), host, target, LINK, _PAGE, depth + 1, 0, *via,
                         conditional=verdict == CONDITIONAL,
                     )
                 )  # fmt: skip
             if verdict != IN and self.check_external and not self.scope.excludes(url):
                 print_of_url = fingerprint(url, key)
-                candidates.append(Candidate(print_of_url, host, target, LINK, Purpose.EXTERNAL, depth + 1, 0, *via))
+                candidates.append(Candidate(print_of_url, host, target, LINK, _EXTERNAL, depth + 1, 0, *via))
         return candidates
 
     def pointed(self, found: Iterable[str], purpose: Purpose, depth: int, via: UrlId) -> list[Candidate]:
@@ -129,6 +130,12 @@ class Offers(NamedTuple):
         if beyond is not None and not self.scope.excludes(location):
             candidates.append(Candidate(fingerprint, host, target, REDIRECT, *beyond, redirects + 1, *via))
         return candidates
+
+    def purpose_of_target(self, purpose: Purpose, *, has_fragment: bool) -> Purpose:
+        """Return the purpose of what a redirect of an external link leads to: its own fragment is to be looked for."""
+        if self.check_fragments and has_fragment and purpose == Purpose.EXTERNAL:
+            return Purpose.EXTERNAL_FRAGMENT
+        return purpose
 
     def _beyond(self, purpose: Purpose, depth: int) -> tuple[Purpose, int] | None:
         """Return the purpose and depth of what a redirect leads to, out of scope; None: it is not asked.

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from crawler import clock
 from crawler.config import Config
-from crawler.model import Answer
+from crawler.model import FAILED, REASONS, Answer
 from crawler.transports.body import STEP_BYTES, decode_body
 from crawler.transports.contract import Exchange, Marking, Request, Transport, WireTransport, headers_of
 from crawler.transports.failures import Failure, describe, escaped
@@ -25,6 +25,9 @@ from crawler.transports.guard import Guard
 from crawler.transports.limits import check_target, too_large
 
 _STALLED_SECONDS: Final = 0.25  # the pump was away for longer than this: what is in flight gets the time back
+
+#: the reasons for which there may be no answer
+_FAILURES = frozenset(reason for reason, (state, _) in REASONS.items() if state == FAILED)
 
 
 class _NoMark:
@@ -169,8 +172,11 @@ class Guarded:
         """Return what a transport answered that does everything itself, as far as the rules allow."""
         if answer.error:
             answer = answer._replace(error=escaped(answer.error))
-        if answer.reason:
+        if answer.reason in _FAILURES:
             return answer
+        if answer.reason:
+            error = escaped(f"the transport gives an unknown reason: {answer.reason}")
+            return answer._replace(reason="internal-error", error=error)
         failure = self._objection(exchange, answer.ip)
         body, cut_at = answer.body, exchange.request.cut_body_at
         if failure is None and body is not None and not cut_at and len(body) > self._max_body_bytes:

@@ -43,6 +43,7 @@ class Applying(NamedTuple):
     executemany: Callable[..., sqlite3.Cursor]
     batch: StoredBatch
     paged: Sequence[tuple[int, StoredResult]]  # the results that have a page, with the id of its row
+    replaced: Sequence[int]  # the ids of the pages that were the latest of their URLs until now
     counts: Counts
 
 

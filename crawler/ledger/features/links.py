@@ -11,16 +11,20 @@ from typing import Final
 from crawler.ledger.features.feature import Feature
 from crawler.ledger.phrases import LATEST_OF_URL
 
+_LAST_STATUS = """(SELECT a.status FROM _attempts a WHERE a.host_id = u.host_id AND a.seq = u.seq
+                   ORDER BY a.id DESC LIMIT 1)"""
 #: What is broken: URLs that answered 4xx, or failed, but for those that we did not ask because their address is not
-#: public, with the page they were found on. Two conditions say nothing new; by them SQLite knows the indices of what is
-#: not ok. What failed may have a page of an earlier visit, which is none of an error.
+#: public, with the page they were found on. Two conditions say nothing new; by them SQLite knows the indices of what
+#: is not ok. What failed may have a page of an earlier visit, which is none of an error: then its last try says the
+#: status.
 BROKEN: Final = f"""
     SELECT h.host || u.target AS url, p.status, u.reason, u.error, u.via_host_id, u.via_seq
     FROM _pages p CROSS JOIN _urls u ON {LATEST_OF_URL}
     JOIN _hosts h ON h.id = u.host_id
     WHERE p.status <> 200 AND p.status >= 400 AND u.state = 'done'
     UNION ALL
-    SELECT h.host || u.target, iif(p.status >= 400, p.status, NULL), u.reason, u.error, u.via_host_id, u.via_seq
+    SELECT h.host || u.target, iif(p.status >= 400, p.status, {_LAST_STATUS}), u.reason, u.error, u.via_host_id,
+           u.via_seq
     FROM _urls u JOIN _hosts h ON h.id = u.host_id LEFT JOIN _pages p ON p.id = u.page
     WHERE u.reason <> 'ok' AND u.state = 'failed' AND u.reason <> 'blocked-address'"""  # noqa: S608  (our own names)
 

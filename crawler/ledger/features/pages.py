@@ -86,28 +86,22 @@ WHERE copies > 1"""
 _ADD: Final = insert("_pages", (*_OWN, *_ROW))
 _ITEM_ERROR: Final = _ROW.index("item_error")
 # The file of an older page is overwritten by the newer one's, or holds what is no longer there.
-_LET_GO: Final = """
-UPDATE _pages SET file = NULL
-WHERE file IS NOT NULL AND host_id = ? AND seq = ? AND id <> (SELECT page FROM _urls WHERE host_id = ? AND seq = ?)
-"""
+_LET_GO: Final = "UPDATE _pages SET file = NULL WHERE id = ?"
 
 
 def _apply(applying: Applying) -> None:
     if not applying.paged:
         return
-    rows, again = [], []
+    rows = []
     item_errors = 0
     for page_id, result in applying.paged:
         assert result.page is not None  # noqa: S101  (that is what `paged` means)
         assert result.end is not None  # noqa: S101
         rows.append((page_id, result.end.purpose, *result.page))
         item_errors += result.page[_ITEM_ERROR] is not None
-        if result.end.visits:
-            again.append((result.end.host_id, result.end.seq) * 2)
     applying.executemany(_ADD, rows)
     applying.counts["item_errors"] += item_errors
-    if again:
-        applying.executemany(_LET_GO, again)
+    applying.executemany(_LET_GO, [(page_id,) for page_id in applying.replaced])
 
 
 FEATURE: Final = Feature(_TABLES, {"pages": _VIEW, "redirects": _REDIRECTS, "duplicates": _DUPLICATES}, _apply)

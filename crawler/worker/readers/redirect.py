@@ -17,12 +17,12 @@ def read(context: Context, visit: Visit, answer: Answer) -> Reading:
     target = urls.normalise(location, visit.url)
     page.redirect_url = target or location[:2_000]
     result = Result(visit.ended(DONE, "redirect"), page)
-    purpose = visit.purpose
+    has_fragment = False
     if context.config.check_fragments:
         pointers = redirect_pointers(target, location)
         result.fragments = context.fragments_row(None, pointers)
-        if purpose == Purpose.EXTERNAL and pointers and pointers[0].fragment:
-            purpose = Purpose.EXTERNAL_FRAGMENT
+        has_fragment = any(pointer.fragment for pointer in pointers)
+    purpose = context.offers.purpose_of_target(visit.purpose, has_fragment=has_fragment)
     if target is not None:
         _offer(context, visit, target, purpose, result)
     outcome = outcome_of(visit, answer, DONE, "redirect", has_page=True)

@@ -378,17 +378,3 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 def test_a_ledger_in_a_folder_that_is_not_there_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="is its folder there"):
         schema.create(tmp_path / "nowhere" / "crawl.db")
-
-
-@pytest.mark.parametrize(("finish_reason", "ended"), [("finished", "finished"), ("interrupted", ""), ("", "")])
-def test_a_run_that_left_nothing_to_do_and_never_said_so_is_followed_by_one_that_does(
-    tmp_path: Path, finish_reason: str, ended: str
-) -> None:
-    bench = Bench(tmp_path / "crawl.db", Config())
-    bench.commit(bench.page(0, []))
-    if finish_reason:
-        body = msgspec.msgpack.encode(Batch(finish_reason=finish_reason))
-        bench.writer.commit([NumberedBatch(2, True, body)], queue_is_empty=True)
-    bench.close()
-    again = opening.open_run(bench.path, Config(), [SeedRow(SEED, "argument")])
-    assert (again.ended, again.run_id) == (ended, 0 if ended else 2)

@@ -165,7 +165,7 @@ STAGES: dict[str, Stage] = {
     "settle": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.settle", "self.crew.settle(life, outcome)"),
     "acknowledge": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.acknowledge", "self.receive_more()"),
     "dispatch": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.dispatch", "self.flush_early = "),
-    "replace a worker": Stage(COORDINATOR, "crawler.engine.crew:Crew.retire", "lost = life.take_all_back()"),
+    "replace a worker": Stage(COORDINATOR, "crawler.engine.crew:Crew.retire", "held = life.take_all_back()"),
     "replace the consumers": Stage(COORDINATOR, "crawler.engine.drain:Drain.replace", "complaints = self.listen()"),
     "drain: before the end batch": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.end"),
     "drain: the end batch": Stage(COORDINATOR, "crawler.engine.crawl:Crawl.end", "while self.drain.outbox.unacked"),

@@ -121,7 +121,7 @@ def _write_program(path: Path, text: str) -> None:
 
 
 def matches(printed: str, shown: str) -> bool:
-    """Tell whether a program printed what a page shows: "..." stands for any lines, or for the rest of a line.
+    """Return whether a program printed what a page shows: "..." stands for any lines, or for the rest of a line.
 
     How wide a table's columns are is left open: a stand-in's URLs are longer.
     """

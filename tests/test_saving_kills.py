@@ -98,7 +98,7 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_been(
 
 
 def is_converting(folder: Path) -> bool:
-    """Tell that the links of the first page were converted, a moment ago."""
+    """Return whether the links of the first page were converted, a moment ago."""
     return any(b"@.html" in path.read_bytes() for path in (folder / "copy").glob("*/index.html"))
 
 

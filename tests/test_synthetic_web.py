@@ -136,8 +136,8 @@ def check_all(server: WebServer, report: Report, max_depth: int = -1) -> None:
     unasked = ("robots", "robots-unreachable", "too-many-redirects")
     assert set(methods) == {url for url, (_, _, reason) in expected.items() if reason not in unasked}
     for url, how in methods.items():
-        claim, times = expected[url][0], web.requests(url, RETRIES)
-        if claim < 2:  # a page or an embed, taken for less at first, perhaps
+        purpose, times = expected[url][0], web.requests(url, RETRIES)
+        if purpose < 2:  # a page or an embed, taken for less at first, perhaps
             assert "GET" in how
             assert len(how) <= 3 * (RETRIES + 2)
         elif web.refuses_head(url):
@@ -163,10 +163,10 @@ def test_with_externals_and_embeds_each_url_has_the_computed_end(transport: str,
 def test_the_synthetic_web_has_every_claim() -> None:
     web = WebServer(seed=9, hosts=8, outside=4).web
     expected = web.expected_with_all()
-    assert {claim for claim, _, _ in expected.values()} == {0, 1, 2}
-    assert {claim for url, (claim, _, _) in expected.items() if "/css/" in url} == {1}
-    assert sum(claim == 1 for url, (claim, _, _) in expected.items() if web.is_outside(url)) > 10
-    assert sum(web.refuses_head(url) for url, (claim, _, _) in expected.items() if claim == 2) > 10
+    assert {purpose for purpose, _, _ in expected.values()} == {0, 1, 2}
+    assert {purpose for url, (purpose, _, _) in expected.items() if "/css/" in url} == {1}
+    assert sum(purpose == 1 for url, (purpose, _, _) in expected.items() if web.is_outside(url)) > 10
+    assert sum(web.refuses_head(url) for url, (purpose, _, _) in expected.items() if purpose == 2) > 10
 
 
 @pytest.mark.parametrize("seed", [1, 2])

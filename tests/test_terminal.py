@@ -38,7 +38,7 @@ def start(folder: Path, *words: str, **environment: str) -> Terminal:
 
 
 def rests(screen: Screen) -> bool:
-    """Tell that a frame is complete: a Ctrl-C discards what the terminal has not printed yet."""
+    """Return whether a frame is complete: a Ctrl-C discards what the terminal has not printed yet."""
     return bool(PANEL.match(screen.lines[screen.row])) and screen.column == 0 and screen.is_cursor_shown
 
 

@@ -145,12 +145,12 @@ class Web:
         """The computed (source, url, fragment) of a crawl without a depth limit that checks fragments.
 
         Args:
-            done: the URLs that answered, each with its claim, as in `expected_with_all`.
+            done: the URLs that answered, each with its purpose, as in `expected_with_all`.
         """
         found = set()
-        for source, claim in done.items():
+        for source, purpose in done.items():
             answer = self._final(source)
-            links = (answer.location,) if answer.location else answer.links if claim == 0 else ()
+            links = (answer.location,) if answer.location else answer.links if purpose == 0 else ()
             for link in links:
                 fragment = self.fragment(source, "redirect" if answer.location else link)[1:].removesuffix(":~:text=x")
                 end = self._lands_at(link, done)
@@ -201,23 +201,23 @@ class Web:
         return {url: self._end(url, chain[url], killed) for url in depth}
 
     def expected_with_all(self, max_depth: int = -1) -> dict[str, tuple[int, str, str]]:
-        """The computed crawl with check_external and embeds: each URL with its claim, state and reason.
+        """The computed crawl with check_external and embeds: each URL with its purpose, state and reason.
 
-        A claim is 0: crawled, 1: embedded, 2: external.
+        A purpose is 0: crawled, 1: embedded, 2: external.
         """
-        claim: dict[str, tuple[int, int]] = {}  # and the depth
+        purpose: dict[str, tuple[int, int]] = {}  # and the depth
         chain: dict[str, int] = {}
         todo = [(url, (0, 0), 0) for url in self.seeds()]
         while todo:
-            url, its_claim, its_chain = todo.pop(0)
-            old = (claim.get(url, (9, 0)), chain.get(url, 1 << 30))
-            new = (min(old[0], its_claim), min(old[1], its_chain))
+            url, its_purpose, its_chain = todo.pop(0)
+            old = (purpose.get(url, (9, 0)), chain.get(url, 1 << 30))
+            new = (min(old[0], its_purpose), min(old[1], its_chain))
             if new == old:
                 continue
-            claim[url], chain[url] = new
+            purpose[url], chain[url] = new
             if self._end(url, chain[url], ())[0] == "done":
-                todo += self._leads_to(url, *claim[url], chain[url], max_depth)
-        return {url: (claim[url][0], *self._end(url, chain[url], ())) for url in claim}
+                todo += self._leads_to(url, *purpose[url], chain[url], max_depth)
+        return {url: (purpose[url][0], *self._end(url, chain[url], ())) for url in purpose}
 
     def _leads_to(
         self, url: str, kind: int, depth: int, chain: int, max_depth: int

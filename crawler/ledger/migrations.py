@@ -206,6 +206,7 @@ def migrate(connection: sqlite3.Connection, views: str, progress: Progress) -> i
             if step.copies:
                 _copy(connection, step, progress)
             _run(connection, step.then)
+        progress("it is written into the file")
         _run(connection, views)
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")

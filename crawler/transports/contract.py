@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from crawler import clock
 from crawler.config import Config
 from crawler.errors import UsageError
-from crawler.model import Answer
+from crawler.model import Answer, Headers
 from crawler.rules.mime import PAGE_TYPES
 from crawler.transports.body import accepted_codings
 from crawler.transports.failures import Failure
-from crawler.transports.limits import Headers, announced_bytes, check_headers, is_wanted, too_large
+from crawler.transports.limits import announced_bytes, check_headers, is_wanted, too_large
 
 if TYPE_CHECKING:
     from crawler.transports.guard import Guard

@@ -12,6 +12,7 @@ from collections.abc import Container, Mapping
 from itertools import chain
 from typing import Final
 
+from crawler.model import Headers
 from crawler.rules import mime
 from crawler.transports.failures import Failure
 
@@ -22,8 +23,6 @@ _SPARED_FILES: Final = 64  # file descriptors that no connection is kept with: o
 _MAX_HEADERS: Final = 200  # http.client stops at 100 already
 _MAX_HEADER_CHARS: Final = 65_536
 _TARGET: Final = re.compile(r"/[\x21-\x7e]*")
-
-Headers = tuple[tuple[str, str], ...]
 
 
 def most_connections(capacity: int) -> int:

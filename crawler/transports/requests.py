@@ -38,10 +38,11 @@ from requests.structures import CaseInsensitiveDict
 
 from crawler import clock
 from crawler.config import Config
+from crawler.model import Headers
 from crawler.transports.body import STEP_BYTES
 from crawler.transports.contract import Exchange
 from crawler.transports.failures import Row, explain
-from crawler.transports.limits import DRAIN_SECONDS, MAX_DRAIN_BYTES, Headers, most_connections
+from crawler.transports.limits import DRAIN_SECONDS, MAX_DRAIN_BYTES, most_connections
 from crawler.transports.wire import Flight, Pools, board, current
 
 _CLOSE_SECONDS: Final = 1.0

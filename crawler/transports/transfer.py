@@ -17,8 +17,9 @@ import certifi
 import pycurl
 
 from crawler import clock
+from crawler.model import Headers
 from crawler.transports.contract import Exchange
-from crawler.transports.limits import DRAIN_SECONDS, MAX_DRAIN_BYTES, Headers, announced_bytes
+from crawler.transports.limits import DRAIN_SECONDS, MAX_DRAIN_BYTES, announced_bytes
 
 _BUFFER_BYTES: Final = 131_072  # a page is mostly one call of on_body
 _HEADERS_REMEMBERED: Final = 256  # hosts may have headers of their own

@@ -214,7 +214,7 @@ class Crawling:
         return [int(each[0]) for each in words if len(each) == 3 and each[1] == role and int(each[0]) in alive]
 
     def catches_signals(self) -> bool:
-        """Tell that the coordinator has set up its own handling of signals."""
+        """Return whether the coordinator has set up its own handling of signals."""
         with contextlib.suppress(OSError, IndexError):
             status = Path(f"/proc/{self.process.pid}/status").read_text()
             return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
